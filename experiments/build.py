@@ -1,0 +1,76 @@
+"""From a config to the objects that it describes."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from fprior.data.dataset import BatchPlan, Dataset, open_dataset
+from fprior.errors import InputError
+from fprior.models import BinaryModel
+from fprior.priors import fourier_prior, smoothness_prior, sparsity_prior
+from fprior.training.step import Recipe
+
+
+def dataset_of(config) -> Dataset:
+    """The data set that the config names."""
+    if not config.data.dataset:
+        raise InputError("config.data.dataset is empty; name a data set that ships with fprior or a directory")
+    return open_dataset(config.data.dataset)
+
+
+def batch_plan(config, dataset: Dataset) -> BatchPlan:
+    """What a training batch is made of."""
+    data = config.data
+    half = data.batch_size // 2
+    return BatchPlan(dataset.window, data.input_length, half, half, data.jitter, data.reverse_complement)
+
+
+def model_of(config, dataset: Dataset) -> BinaryModel:
+    """The model, with one logit for each task of the data set."""
+    sizes = {name: value for name, value in config.model.items() if name != "name"}
+    return BinaryModel(num_tasks=len(dataset.tasks), **sizes)
+
+
+def prior_of(config) -> Callable[[jax.Array], jax.Array]:
+    """The prior as a function of the attribution track alone."""
+    prior = config.prior
+    if prior.name == "smoothness":
+        return smoothness_prior
+    if prior.name == "sparsity":
+        return sparsity_prior
+    return partial(
+        fourier_prior,
+        freq_limit=prior.freq_limit,
+        softness=None if prior.hard_cut else prior.softness,
+        smooth_sigma=prior.smooth_sigma,
+        normalization=prior.normalization,
+        boundary=prior.boundary,
+    )
+
+
+def prior_weight_of(config, steps_per_epoch: int) -> Callable[[jax.Array], jax.Array]:
+    """λ as a function of the step; annealing goes by whole epochs, the first being 0."""
+    prior = config.prior
+
+    def weight(step: jax.Array) -> jax.Array:
+        decay = jnp.exp(-prior.anneal_speed * (step // steps_per_epoch))
+        factor = {"none": jnp.ones_like(decay), "inflate": 2 / (1 + decay) - 1, "deflate": decay}[prior.anneal]
+        return prior.weight * factor
+
+    return weight
+
+
+def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int) -> Recipe:
+    """Everything a training step needs besides state and batch."""
+    return Recipe(
+        model=model_of(config, dataset),
+        optimizer=optax.adam(config.train.learning_rate),
+        prior=prior_of(config) if config.prior.weight > 0 else None,
+        prior_weight=prior_weight_of(config, steps_per_epoch),
+        prior_rows=plan.leading_positives if config.prior.examples == "positives" else None,
+        attributed=config.prior.attributed,
+        class_averaged=config.train.class_averaged,
+    )

@@ -1,0 +1,125 @@
+"""A run's directory: what it takes to run it again, one process at a time, never two experiments in one."""
+
+import contextlib
+import fcntl
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+
+from experiments.launch import config_file, overrides
+from fprior.data.dataset import Dataset
+from fprior.errors import InputError
+from fprior.files import write_json
+
+RECORD = "run.json"
+RESULT = "result.json"
+PACKAGES = ("fprior", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
+TRAINING = ("seed", "data", "model", "prior", "train")  # the sections of a config that decide what is learned
+
+
+@contextlib.contextmanager
+def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Path]:
+    """Opens a run's directory, new or begun earlier, for this process alone.
+
+    Writes `run.json`: the config, what the command line set, seed, versions, devices and the data set's manifest.
+
+    Raises:
+      InputError: no directory is named, it belongs to another config or data set, or another process uses it.
+    """
+    if not workdir:
+        raise InputError("--workdir is missing; name the directory of this run, for example --workdir=runs/first")
+    path = Path(workdir)
+    begun = (path / RECORD).exists()
+    if path.exists() and not begun and any(path.iterdir()) and not _only_lock(path):
+        raise InputError(f"--workdir={workdir}: the directory is not empty and not a run; choose another")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "w")
+    except OSError as error:
+        raise InputError(f"--workdir={workdir}: cannot be written ({error.strerror}); choose another") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"--workdir={workdir}: another process is using it; wait or choose another") from error
+        record = _record(config, dataset)
+        if (path / RECORD).exists():
+            _check_same(path, record)
+        else:
+            write_json(path / RECORD, record)
+        yield path
+
+
+def read_record(workdir: str | None) -> dict[str, Any]:
+    """The record of a run.
+
+    Raises:
+      InputError: the directory is no run.
+    """
+    if not workdir:
+        raise InputError("--workdir is missing; name the directory of a trained run")
+    path = Path(workdir) / RECORD
+    if not path.is_file():
+        raise InputError(f"--workdir={workdir}: not a run ({RECORD} is missing); run experiments.train there first")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); the run is damaged, train it again elsewhere") from error
+
+
+def check_config(workdir: str, config) -> None:
+    """Raises InputError if the run was trained with another config, as far as training is concerned."""
+    _compare(Path(workdir), read_record(workdir)["config"], _plain(config))
+
+
+def _only_lock(path: Path) -> bool:
+    return [entry.name for entry in path.iterdir()] == [".lock"]
+
+
+def _plain(config) -> dict[str, Any]:
+    """The config as JSON gives it back, where tuples are lists."""
+    return json.loads(ml_collections.ConfigDict(config).to_json())
+
+
+def _record(config, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "command": " ".join(["python", "-m", "experiments.train", *sys.argv[1:]]),
+        "config_file": config_file(),
+        "overrides": json.loads(json.dumps(overrides())),
+        "config": _plain(config),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "dataset": dict(dataset.manifest),
+    }
+
+
+def _check_same(path: Path, record: dict[str, Any]) -> None:
+    earlier = read_record(str(path))
+    _compare(path, earlier["config"], record["config"])
+    if earlier["dataset"]["files"] != record["dataset"]["files"]:
+        raise InputError(
+            f"--workdir={path}: the data set is not the one the run began with (checksums differ);"
+            " restore it or choose another --workdir"
+        )
+
+
+def _compare(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
+    differences = []
+    for section in TRAINING:
+        was, is_ = ({section: c[section]} if section == "seed" else c[section] for c in (earlier, now))
+        for name in sorted({*was, *is_}):
+            if was.get(name) != is_.get(name):
+                field = section if section == "seed" else f"{section}.{name}"
+                differences.append(f"config.{field} was {was.get(name)!r}, is {is_.get(name)!r}")
+    if differences:
+        raise InputError(
+            f"--workdir={path}: the run there has another config: {'; '.join(differences)};"
+            " give the same config or choose another --workdir"
+        )

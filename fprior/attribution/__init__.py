@@ -1,0 +1,3 @@
+from fprior.attribution.gradients import input_gradient
+
+__all__ = ["input_gradient"]

@@ -1,0 +1,40 @@
+"""Attribution by the gradient with respect to the input."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def input_gradient(
+    objective: Callable[[jax.Array], Any], x: jax.Array, *, times_input: bool = True, has_aux: bool = False
+) -> Any:
+    """The gradient of a scalar objective with respect to x, times x by default.
+
+        ∂ objective(x) / ∂x · x
+
+    It is an ordinary JAX computation: differentiate it again with respect to anything that `objective` closes
+    over (that is how an attribution prior trains a model), compile it, or map it.
+
+    Args:
+      objective: maps x to a real scalar; for a batch, the sum over examples gives each example's own gradient.
+      x: the input, any shape, of a floating dtype.
+      times_input: multiply by x; False returns the plain gradient.
+      has_aux: `objective` returns `(scalar, aux)`, and so does this function return `(attribution, aux)`: the
+        forward pass is shared with whatever else needs its outputs.
+
+    Returns:
+      The attribution, of x's shape and dtype (and aux, if asked for).
+
+    Raises:
+      TypeError: x is not floating (a one-hot array of integers has no gradient), or the objective's value is
+        not a scalar.
+    """
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x ({x.dtype}) must be floating to have a gradient; pass x.astype(jnp.float32)")
+    result = jax.grad(objective, has_aux=has_aux)(x)
+    gradient, *aux = result if has_aux else (result,)
+    attribution = gradient * x if times_input else gradient
+    return (attribution, *aux) if has_aux else attribution

@@ -1,0 +1,297 @@
+"""A prepared data set, and its batches as a pure function of (seed, step).
+
+A data set is a directory:
+
+    manifest.json   what it is made of: inputs with checksums, settings, counts of everything kept and dropped
+    tokens.npy      uint8 `(bases,)`: the letters of all stored windows, overlapping windows stored once
+    loci.npz        parallel arrays, one element a locus (`Loci columns` below)
+
+`tokens.npy.gz` stands for `tokens.npy` where size matters more than being mapped into memory.
+"""
+
+import gzip
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fprior.data.permutation import permuted_index
+from fprior.errors import InputError
+from fprior.files import new_directory, sha256, write_json
+from fprior.sequence import one_hot, reverse_complement_tokens
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent.parent / "datasets"
+
+# Loci columns: name → (dtype kind, trailing dimensions). `start` and `end` bound the stored window, `offset` is
+# where it starts in the tokens, `split` is 0 train, 1 valid, 2 test, `labels` are 1, 0, or −1 for ambiguous.
+_COLUMNS = {
+    "chromosome": "U",
+    "start": "i",
+    "end": "i",
+    "offset": "i",
+    "split": "u",
+    "labels": "i",
+    "signal": "f",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set as read from its directory; `loci` maps each column's name to its array `(N, …)`."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    tokens: np.ndarray
+    loci: Mapping[str, np.ndarray]
+
+    @property
+    def window(self) -> int:
+        """Bases stored for every locus: the longest input plus twice the largest jitter."""
+        return self.manifest["window"]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.manifest["tasks"])
+
+    def select(self, split: int, *, positive: bool) -> np.ndarray:
+        """Indices of the split's loci that are positive in some task, or negative in every task."""
+        labels = self.loci["labels"]
+        wanted = (labels == 1).any(axis=1) if positive else (labels == 0).all(axis=1)
+        return np.flatnonzero(wanted & (self.loci["split"] == split))
+
+    def centred(self, indices: np.ndarray, length: int) -> np.ndarray:
+        """Tokens `(n, length)` of the middle of the stored windows of these loci."""
+        first = self.loci["offset"][indices] + (self.window - length) // 2
+        return np.asarray(self.tokens[first[:, None] + np.arange(length)])
+
+    def interval(self, indices: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Chromosome, start and end of what `centred` returns."""
+        start = self.loci["start"][indices] + (self.window - length) // 2
+        return self.loci["chromosome"][indices], start, start + length
+
+
+def open_dataset(name: str | os.PathLike) -> Dataset:
+    """Opens a data set by its directory, or by its name if it ships with the package.
+
+    Raises:
+      InputError: there is no such data set, or it is damaged; the message names the file and the remedy.
+    """
+    path = Path(name)
+    if not path.exists() and (SHIPPED / path.name).is_dir() and path.name == str(name):
+        path = SHIPPED / path
+    manifest_path = path / "manifest.json"
+    if not manifest_path.is_file():
+        shipped = sorted(p.name for p in SHIPPED.iterdir()) if SHIPPED.is_dir() else []
+        raise InputError(
+            f"{name}: no data set is there (no manifest.json); make one with `python -m experiments.prepare`,"
+            f" or use one that ships with fprior: {', '.join(shipped)}"
+        )
+    try:
+        manifest = json.loads(manifest_path.read_text())
+    except ValueError as error:
+        raise InputError(f"{manifest_path}: not JSON ({error}); prepare the data set again") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise InputError(f"{manifest_path}: not a data set of format {FORMAT}; prepare it again with this version")
+    for file, checksum in manifest["files"].items():
+        # Checking 3 GB of tokens at every start would take longer than reading them: their size is checked below.
+        if not (path / file).is_file():
+            raise InputError(f"{path / file}: missing, but the manifest lists it; prepare the data set again")
+        if file == "loci.npz" and sha256(path / file) != checksum:
+            raise InputError(f"{path / file}: its checksum is not the manifest's; prepare the data set again")
+    with np.load(path / "loci.npz", allow_pickle=False) as archive:
+        loci = {column: archive[column] for column in _COLUMNS}
+    tokens = _load_tokens(path, manifest)
+    return Dataset(path, manifest, tokens, loci)
+
+
+def _load_tokens(path: Path, manifest: Mapping[str, Any]) -> np.ndarray:
+    (name,) = (file for file in manifest["files"] if file.startswith("tokens.npy"))
+    try:
+        if name.endswith(".gz"):
+            with gzip.open(path / name) as file:
+                tokens = np.lib.format.read_array(file, allow_pickle=False)
+        else:
+            tokens = np.load(path / name, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path / name}: cannot be read ({error}); prepare the data set again") from error
+    if tokens.dtype != np.uint8 or tokens.shape != (manifest["bases"],):
+        raise InputError(
+            f"{path / name}: holds {tokens.dtype} {tokens.shape}, the manifest says {manifest['bases']} bases;"
+            " prepare the data set again"
+        )
+    return tokens
+
+
+def save_dataset(
+    path: str | os.PathLike,
+    manifest: Mapping[str, Any],
+    tokens: np.ndarray,
+    loci: Mapping[str, np.ndarray],
+    *,
+    compress: bool = False,
+    extra_files: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a data set directory in one step: it is there whole or not at all.
+
+    Args:
+      path: the directory, which must not exist.
+      manifest: `name`, `window`, `tasks` and whatever else tells where the data come from; the format, the
+        number of bases and the checksums of the files are added.
+      tokens: uint8 `(bases,)`.
+      loci: the columns of the module's docstring.
+      compress: write `tokens.npy.gz`.
+      extra_files: name → text of files to put beside them (terms, figures).
+
+    Raises:
+      InputError: the directory exists.
+    """
+    if set(loci) != set(_COLUMNS) or any(loci[name].dtype.kind != kind for name, kind in _COLUMNS.items()):
+        raise ValueError(f"loci must have exactly the columns {_COLUMNS}")
+    if Path(path).exists():
+        raise InputError(f"{path}: exists already; delete it or choose another output")
+    with new_directory(path) as directory:
+        if compress:
+            # No file name and no time in the header: the same data give the same bytes.
+            with open(directory / "tokens.npy.gz", "wb") as raw:
+                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+                    np.lib.format.write_array(file, tokens, allow_pickle=False)
+        else:
+            np.save(directory / "tokens.npy", tokens, allow_pickle=False)
+        np.savez_compressed(directory / "loci.npz", allow_pickle=False, **loci)
+        for name, text in (extra_files or {}).items():
+            (directory / name).write_text(text)
+        checksums = {file.name: sha256(file) for file in sorted(directory.iterdir())}
+        write_json(
+            directory / "manifest.json",
+            {"format": FORMAT, **manifest, "bases": len(tokens), "files": checksums},
+        )
+
+
+# ---- batches
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a batch is made of; hashable, so that it can be static under `jax.jit`.
+
+    `positives` and `negatives` examples are drawn; with `reverse_complement` each comes with its opposite
+    strand. `window` is the data set's, `input_length` the model's; each example is shifted by a number of bases
+    drawn uniformly from −jitter … jitter.
+    """
+
+    window: int
+    input_length: int
+    positives: int
+    negatives: int
+    jitter: int = 0
+    reverse_complement: bool = True
+
+    def __post_init__(self):
+        if self.input_length + 2 * self.jitter > self.window:
+            raise InputError(
+                f"input_length (={self.input_length}) and twice the jitter (={self.jitter}) exceed the data set's"
+                f" window of {self.window} bases; reduce one of them or prepare a wider data set"
+            )
+
+    @property
+    def size(self) -> int:
+        """Sequences a batch, opposite strands included."""
+        return (self.positives + self.negatives) * self.strands
+
+    @property
+    def leading_positives(self) -> int:
+        """The first so many sequences of every batch are the positives."""
+        return self.positives * self.strands
+
+    @property
+    def strands(self) -> int:
+        return 2 if self.reverse_complement else 1
+
+
+class Examples(NamedTuple):
+    """The part of a data set that training draws from, as arrays on a device."""
+
+    tokens: jax.Array  # (bases,) uint8
+    offsets: jax.Array  # (N,) int32, where each locus's stored window starts
+    labels: jax.Array  # (N, T) int8
+    positives: jax.Array  # (P,) int32, indices of loci
+    negatives: jax.Array  # (M,) int32
+
+
+class Batch(NamedTuple):
+    """One-hot x `(B, L, 4)` float32, labels `(B, T)` int8 and the index of each sequence's locus `(B,)`."""
+
+    x: jax.Array
+    labels: jax.Array
+    locus: jax.Array
+
+
+def examples_of(dataset: Dataset, split: int) -> Examples:
+    """The examples of one split, ready for `batch_at`.
+
+    Raises:
+      InputError: the split has no positives or no negatives, or the tokens are too many for 32-bit indices.
+    """
+    if len(dataset.tokens) >= 2**31:
+        raise InputError(
+            f"{dataset.path}: {len(dataset.tokens):,} bases are more than 32-bit indices reach; prepare the data set"
+            " with fewer negatives"
+        )
+    positives, negatives = (dataset.select(split, positive=positive) for positive in (True, False))
+    for kind, chosen in (("positive", positives), ("negative", negatives)):
+        if not len(chosen):
+            raise InputError(f"{dataset.path}: no {kind} loci in split {split}; change the split and prepare it again")
+    return Examples(
+        tokens=jnp.asarray(dataset.tokens),
+        offsets=jnp.asarray(dataset.loci["offset"], jnp.int32),
+        labels=jnp.asarray(dataset.loci["labels"], jnp.int8),
+        positives=jnp.asarray(positives, jnp.int32),
+        negatives=jnp.asarray(negatives, jnp.int32),
+    )
+
+
+def batch_at(examples: Examples, plan: BatchPlan, seed: jax.Array, step: jax.Array) -> Batch:
+    """The batch of a training step, a pure function of (seed, step).
+
+    Positives are read in a fresh random order each epoch, without gaps: a batch may end one epoch and begin the
+    next. Negatives are read likewise through their own, larger pool, so that an epoch's negatives are not those
+    of the epoch before. The order within the batch is: positives, their opposite strands, negatives, theirs.
+
+    Args:
+      examples: see `examples_of`.
+      plan: what the batch is made of (static).
+      seed: uint32 scalar.
+      step: int32 scalar, counted from 0.
+    """
+    key = jax.random.key(seed)
+    order_key, jitter_key = jax.random.split(key)
+    kinds = ((examples.positives, plan.positives, 0), (examples.negatives, plan.negatives, 1))
+    windows, loci = [], []
+    for pool, count, kind in kinds:
+        position = step * count + jnp.arange(count)
+        place = _shuffled(jax.random.fold_in(order_key, kind), position, len(pool))
+        locus = pool[place]
+        shift_key = jax.random.fold_in(jax.random.fold_in(jitter_key, kind), step)
+        shift = jax.random.randint(shift_key, (count,), -plan.jitter, plan.jitter + 1)
+        first = examples.offsets[locus] + (plan.window - plan.input_length) // 2 + shift
+        window = examples.tokens[first[:, None] + jnp.arange(plan.input_length)]
+        windows.append(window)
+        loci.append(locus)
+        if plan.reverse_complement:
+            windows.append(reverse_complement_tokens(window))
+            loci.append(locus)
+    locus = jnp.concatenate(loci)
+    return Batch(one_hot(jnp.concatenate(windows)), examples.labels[locus], locus)
+
+
+def _shuffled(key: jax.Array, position: jax.Array, size: int) -> jax.Array:
+    """The place in a pool of that size that is read at each position of an endless, epoch-wise shuffled stream."""
+    epoch_keys = jax.vmap(lambda epoch: jax.random.fold_in(key, epoch))(position // size)
+    return permuted_index(epoch_keys, position % size, size)

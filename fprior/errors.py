@@ -1,0 +1,9 @@
+"""The one exception that means "the input is wrong", as opposed to a bug in this package."""
+
+
+class InputError(ValueError):
+    """A file, an argument or a config field that cannot be used as it is.
+
+    Its message is a single line that names the argument or file, the value and the remedy; the command lines
+    print it without a traceback and exit with status 2.
+    """

@@ -1,0 +1,66 @@
+"""The binary model: is a sequence bound or not, for each of several tasks."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+
+from fprior.models.layers import Conv, Dense, max_pool
+
+
+class BinaryModel(nn.Module):
+    """Three valid convolutions, a wide max pool and two dense layers to one logit a task.
+
+    Every hidden layer is convolution (or dense) → ReLU → batch norm → dropout. Variables are in the collections
+    `params` and `batch_stats`.
+
+    Attributes:
+      num_tasks: T, the number of logits.
+      filters: filters of each convolution.
+      widths: kernel width of each convolution, as many as `filters`.
+      pool_size: width and stride of the max pool; what the last window does not fill is left out.
+      dense_sizes: units of each dense layer.
+      conv_dropout: dropout rate after each convolution.
+      dense_dropout: dropout rate after each dense layer.
+
+    Source: Tseng et al. 2020, supplementary methods 2.1. Differences from the authors' PyTorch: the running
+    variance is the biased one (denominator n), the batch is channels-last.
+    """
+
+    num_tasks: int = 1
+    filters: Sequence[int] = (64, 64, 64)
+    widths: Sequence[int] = (15, 15, 13)
+    pool_size: int = 40
+    dense_sizes: Sequence[int] = (50, 15)
+    conv_dropout: float = 0.0
+    dense_dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Logits `(B, T)` of one-hot x `(B, L, 4)`.
+
+        train=True normalises by the batch's statistics, updates the running ones (make `batch_stats` mutable) and
+        draws dropout from the rng stream `dropout`.
+
+        Raises:
+          ValueError: L is too short for the convolutions and one pool window.
+        """
+        shortest = self.shortest_input()
+        if x.shape[1] < shortest:
+            raise ValueError(f"x has length {x.shape[1]}; these widths and pool_size need at least {shortest}")
+        for filters, width in zip(self.filters, self.widths, strict=True):
+            x = self._normalise(nn.relu(Conv(filters, width)(x)), self.conv_dropout, train)
+        x = max_pool(x, self.pool_size)
+        x = x.reshape(x.shape[0], -1)
+        for size in self.dense_sizes:
+            x = self._normalise(nn.relu(Dense(size)(x)), self.dense_dropout, train)
+        return Dense(self.num_tasks, name="logits")(x)
+
+    def shortest_input(self) -> int:
+        """The shortest input, in bases, that fills one pool window."""
+        return self.pool_size + sum(width - 1 for width in self.widths)
+
+    def _normalise(self, x: jax.Array, dropout: float, train: bool) -> jax.Array:
+        # Two-pass variance: the one-pass form loses its digits where the mean is large.
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, use_fast_variance=False)(x)
+        return nn.Dropout(dropout, deterministic=not train)(x)

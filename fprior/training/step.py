@@ -1,0 +1,139 @@
+"""One training step: correctness loss + λ · attribution prior, as pure functions of state and batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from fprior.attribution import input_gradient
+from fprior.data.dataset import Batch
+from fprior.losses import binary_cross_entropy
+from fprior.objectives import summed_logits
+from fprior.priors import track_of
+from fprior.training.state import State
+
+ATTRIBUTED = ("evaluation", "training")
+
+Losses = dict[str, jax.Array]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is trained and how; static under `jax.jit`.
+
+    Attributes:
+      model: called as `model.apply(variables, x, train=…)`, gives logits `(B, T)`.
+      optimizer: turns gradients into updates.
+      prior: attribution track `(…, L)` → loss `(…)`; None trains without a prior.
+      prior_weight: λ as a function of the step.
+      prior_rows: the prior is put on the first so many sequences of a batch (`batch_at` puts positives first);
+        None puts it on all.
+      attributed: which model is attributed inside the prior. `"evaluation"`: the model as it is evaluated and
+        interpreted, with its running statistics and without dropout; every example's attribution is its own.
+        `"training"`: the training pass itself, differentiated through the batch's statistics, as in the
+        authors' code. If the last hidden layer is batch-normalised, the summed logits of a batch do not depend on its
+        inputs, so that this gradient is zero but for rounding: see BUILD_NOTES.md.
+      class_averaged: see `binary_cross_entropy`.
+    """
+
+    model: nn.Module
+    optimizer: optax.GradientTransformation
+    prior: Callable[[jax.Array], jax.Array] | None = None
+    prior_weight: Callable[[jax.Array], jax.Array] = lambda step: jnp.float32(1)
+    prior_rows: int | None = None
+    attributed: str = "evaluation"
+    class_averaged: bool = True
+
+    def __post_init__(self):
+        if self.attributed not in ATTRIBUTED:
+            raise ValueError(f"attributed (={self.attributed!r}) must be one of {ATTRIBUTED}")
+
+
+def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, dict[str, jax.Array]]:
+    """Updates the state by one batch.
+
+    Returns:
+      The next state, and scalars for the log: `loss/correctness`, `loss/total`, and with a prior `loss/prior`
+      and `prior_weight`.
+    """
+
+    def total(params: Any) -> tuple[jax.Array, tuple[Losses, Any]]:
+        losses, statistics = losses_of(params, state, batch, recipe)
+        loss = losses["correctness"]
+        if recipe.prior is not None:
+            loss = loss + weight * losses["prior"]
+        return loss, (losses, statistics)
+
+    weight = recipe.prior_weight(state.step)
+    gradients, (losses, statistics) = jax.grad(total, has_aux=True)(state.params)
+    updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)
+    info = {f"loss/{name}": value for name, value in losses.items()}
+    info["loss/total"] = losses["correctness"]
+    if recipe.prior is not None:
+        info["loss/total"] += weight * losses["prior"]
+        info["prior_weight"] = weight
+    next_state = state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        statistics=statistics,
+        optimizer_state=optimizer_state,
+    )
+    return next_state, info
+
+
+def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[Losses, Any]:
+    """The unweighted losses of a batch by name, and the model's updated statistics."""
+    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+    collections = list(state.statistics)
+
+    def training_pass(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        logits, statistics = recipe.model.apply(
+            {"params": params, **state.statistics}, x, train=True, mutable=collections, rngs={"dropout": key}
+        )
+        return summed_logits(logits), (logits, statistics)
+
+    def evaluation_pass(x: jax.Array) -> jax.Array:
+        return summed_logits(recipe.model.apply({"params": params, **state.statistics}, x, train=False))
+
+    x = batch.x
+    rows = slice(recipe.prior_rows)
+    if recipe.prior is None:
+        _, (logits, statistics) = training_pass(x)
+        attribution = None
+    elif recipe.attributed == "training":
+        attribution, (logits, statistics) = input_gradient(training_pass, x, has_aux=True)
+        attribution = attribution[rows]
+    else:
+        _, (logits, statistics) = training_pass(x)
+        attribution = input_gradient(evaluation_pass, x[rows])
+
+    losses = {"correctness": binary_cross_entropy(logits, batch.labels, class_averaged=recipe.class_averaged)}
+    if attribution is not None:
+        losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
+    return losses, statistics
+
+
+def gradient_report(state: State, batch: Batch, *, recipe: Recipe) -> dict[str, jax.Array]:
+    """How hard each loss pulls at the parameters, and whether they pull the same way; changes nothing.
+
+    Returns:
+      `gradient_norm/correctness`, `gradient_norm/prior` (Euclidean, of the unweighted losses) and
+      `gradient_cosine`, their cosine similarity (0 if one is zero).
+    """
+
+    def gradient_of(name: str) -> Any:
+        return jax.grad(lambda params: losses_of(params, state, batch, recipe)[0][name])(state.params)
+
+    task, prior = gradient_of("correctness"), gradient_of("prior")
+    task_norm, prior_norm = optax.tree.norm(task), optax.tree.norm(prior)
+    product = task_norm * prior_norm
+    cosine = jnp.where(product > 0, optax.tree.vdot(task, prior) / jnp.where(product > 0, product, 1), 0)
+    return {
+        "gradient_norm/correctness": task_norm,
+        "gradient_norm/prior": prior_norm,
+        "gradient_cosine": cosine,
+    }
