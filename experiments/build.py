@@ -63,14 +63,20 @@ def prior_weight_of(config, steps_per_epoch: int) -> Callable[[jax.Array], jax.A
     return weight
 
 
+def optimizer_of(config) -> optax.GradientTransformation:
+    """Adam, with the optimiser's other settings at their usual values."""
+    return optax.adam(config.train.learning_rate)
+
+
 def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int) -> Recipe:
     """Everything a training step needs besides state and batch."""
     return Recipe(
         model=model_of(config, dataset),
-        optimizer=optax.adam(config.train.learning_rate),
+        optimizer=optimizer_of(config),
         prior=prior_of(config) if config.prior.weight > 0 else None,
         prior_weight=prior_weight_of(config, steps_per_epoch),
         prior_rows=plan.leading_positives if config.prior.examples == "positives" else None,
         attributed=config.prior.attributed,
+        centred=config.prior.centred,
         class_averaged=config.train.class_averaged,
     )

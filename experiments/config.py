@@ -42,7 +42,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "anneal": "none",  # over epochs e: none, inflate 2/(1+exp(−c·e))−1, deflate exp(−c·e)
                 "anneal_speed": 1.0,  # c; the paper inflates with 1 and deflates with 0.3
                 "examples": "positives",  # positives or all
-                "attributed": "evaluation",  # evaluation or training: see fprior.training.step.Recipe
+                "attributed": "batch",  # batch, evaluation or training: see fprior.training.step.Recipe
+                "centred": True,  # subtract the gradient's mean over bases: see fprior.input_gradient
                 "freq_limit": 150.0,  # highest frequency left alone, in cycles per input; L / (shortest motif)
                 "softness": 0.2,  # exponent of the decay above it
                 "hard_cut": False,  # no decay: everything above freq_limit is penalised in full
@@ -64,6 +65,7 @@ def default_config() -> ml_collections.ConfigDict:
             "evaluate": {
                 "split": "test",  # train, valid or test
                 "batch_size": 256,
+                "centred": True,  # of the attributions that are measured and drawn: see fprior.input_gradient
                 "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
             },
             "prepare": {

@@ -17,11 +17,12 @@ FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/NAME.py; fields: --config.section.field=value")
 
 
-def launch(main: Callable[..., None], **strings: str) -> None:
+def launch(main: Callable[..., None], *, needs_config: bool = True, **strings: str) -> None:
     """Runs `main(config, **values)` with the config and string flags of the command line.
 
     Args:
       main: the command.
+      needs_config: False for a command without --config; it is called as `main(**values)`.
       strings: flag name → help text, flags of the command besides --config.
 
     Wrong input ends in one line on standard error and exit status 2.
@@ -29,16 +30,16 @@ def launch(main: Callable[..., None], **strings: str) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file it writes
     holders = {name: flags.DEFINE_string(name, None, text) for name, text in strings.items()}
     try:
-        config = parse(sys.argv)
+        config = parse(sys.argv, needs_config=needs_config)
         values = {name: holder.value for name, holder in holders.items()}
-        main(config, **values)
+        main(*([config] if needs_config else []), **values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
 
 
-def parse(arguments: list[str]) -> ml_collections.ConfigDict:
-    """The checked, frozen config of a command line.
+def parse(arguments: list[str], *, needs_config: bool = True) -> ml_collections.FrozenConfigDict | None:
+    """The checked, frozen config of a command line; None for a command that needs none.
 
     Raises:
       InputError: a flag is unknown or mistyped, a config field does not exist, or a value fails its check.
@@ -52,6 +53,8 @@ def parse(arguments: list[str]) -> ml_collections.ConfigDict:
         raise InputError(_explain(error, path, arguments)) from error
     if len(unparsed) > 1:
         raise InputError(f"{unparsed[1]!r} is not a flag; fields are set as --config.section.field=value")
+    if not needs_config:
+        return None
     if FLAGS["config"].value is None:
         raise InputError("--config is missing; give one of configs/*.py, for example --config=configs/quickstart.py")
     config = ml_collections.ConfigDict(CONFIG.value)

@@ -35,7 +35,7 @@ def main(config) -> None:
     total = len(peaks) + sum(drops.values())
     split_windows = splitter(prepare, genome, peaks)
     kept = distinct_summits(peaks, prepare.min_summit_distance)
-    drops[f"summit within {prepare.min_summit_distance} bp of a stronger one"] = total - len(kept)
+    drops[f"summit within {prepare.min_summit_distance} bp of a stronger one"] = len(peaks) - len(kept)
     positives = usable_windows(peaks[kept], genome, prepare, split_windows, drops)
     starts = windows_around(positives.summit, prepare.window)
     print(f"{len(positives):,} of {total:,} peaks are kept; drawing their background", file=sys.stderr)

@@ -36,8 +36,9 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
     if not workdir:
         raise InputError("--workdir is missing; name the directory of this run, for example --workdir=runs/first")
     path = Path(workdir)
-    begun = (path / RECORD).exists()
-    if path.exists() and not begun and any(path.iterdir()) and not _only_lock(path):
+    # Hidden files are the lock, and what a run that was killed while it wrote its first record left behind.
+    occupied = path.exists() and any(not entry.name.startswith(".") for entry in path.iterdir())
+    if occupied and not (path / RECORD).exists():
         raise InputError(f"--workdir={workdir}: the directory is not empty and not a run; choose another")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -77,10 +78,6 @@ def read_record(workdir: str | None) -> dict[str, Any]:
 def check_config(workdir: str, config) -> None:
     """Raises InputError if the run was trained with another config, as far as training is concerned."""
     _compare(Path(workdir), read_record(workdir)["config"], _plain(config))
-
-
-def _only_lock(path: Path) -> bool:
-    return [entry.name for entry in path.iterdir()] == [".lock"]
 
 
 def _plain(config) -> dict[str, Any]:

@@ -107,7 +107,10 @@ class Run:
         with tqdm(total=total, initial=first, bar_format=BAR, disable=None, dynamic_ncols=True) as bar:
             while step < total and not self._gain_is_over():
                 if self._recipe.prior is not None and step % self._train.gradients_every == 0:
-                    self._log_gradients(state, step)
+                    if pending is not None:
+                        self._log_step(step, pending, bar)
+                        pending = None
+                    self._log_gradients(state, step + 1)
                 state, info = self._step(state, self._examples)
                 if pending is not None:
                     self._log_step(step, pending, bar)
@@ -143,9 +146,10 @@ class Run:
         return min(losses[-patience:]) > min(losses[:-patience]) - self._train.stop_gain
 
     def _log_gradients(self, state: State, step: int) -> None:
+        """Logs the gradients that the update to `step` is made of; a resumed run writes them once, like its losses."""
         report = jax.device_get(self._report(state, self._examples))
         self._log.write("gradients", step, step / self._steps_per_epoch, report)
-        if step == 0 and report["gradient_norm/prior"] == 0:
+        if step == 1 and report["gradient_norm/prior"] == 0:
             raise InputError(
                 "config.prior: its gradient with respect to the parameters is exactly zero at the first step, so it"
                 " cannot train anything; the attribution does not depend on the parameters, or its track is all zero"
@@ -187,7 +191,7 @@ class Run:
         values = {"loss/correctness": float(loss), "loss/total": float(loss)}
         if self._recipe.prior is not None:
             tokens = self._dataset.centred(positives, self._length)
-            tracks = np.abs(contributions(model, variables, tokens, self._batch_size))
+            tracks = np.abs(contributions(model, variables, tokens, self._batch_size, centred=self._recipe.centred))
             values["loss/prior"] = float(jax.numpy.mean(self._recipe.prior(tracks)))
             values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
         probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))

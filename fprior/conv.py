@@ -98,17 +98,12 @@ def _weight_gradient(x: jax.Array, y: jax.Array, *, dilation: int, pads: tuple[i
 
 def _primitive(name: str, kernel: Callable) -> Primitive:
     primitive = Primitive(name)
-    primitive.def_impl(partial(_run, primitive))
+    primitive.def_impl(jax.jit(kernel, static_argnames=("dilation", "pads")))
 
     # Tracing the kernel gives the shape and, under a mesh, XLA's own sharding and varying-axes rules with it.
     primitive.def_abstract_eval(lambda a, b, **how: jax.make_jaxpr(partial(kernel, **how))(a, b).out_avals[0])
     mlir.register_lowering(primitive, mlir.lower_fun(kernel, multiple_results=False))
     return primitive
-
-
-@partial(jax.jit, static_argnums=0, static_argnames=("dilation", "pads"))
-def _run(primitive, a, b, *, dilation, pads):
-    return primitive.bind(a, b, dilation=dilation, pads=pads)
 
 
 forward_p = _primitive("conv_forward", _forward)

@@ -17,7 +17,7 @@ TAPERED_SHARE = 0.1  # of the track's length, at each end
 
 def track_of(attribution: jax.Array) -> jax.Array:
     """The non-negative track `(..., L)` of an attribution `(..., L, 4)`: |attribution| summed over bases."""
-    return jnp.sum(jnp.abs(attribution), axis=-1)
+    return jnp.sum(_absolute(attribution), axis=-1)
 
 
 def fourier_prior(
@@ -46,9 +46,9 @@ def fourier_prior(
       normalization: `"paper"` leaves m_0 out of the lower sum, so that the loss spans [0, 1]; `"reference"`
         keeps it in, as the authors' published code does, so that the loss has a floor at m_0's share.
       boundary: what the transform sees beyond the ends. `"periodic"`: the other end. `"reflect"`: the track's
-        mirror image (a transform of length 2L, components counted in halves). `"cosine"`: the same idea as a
-        discrete cosine transform, which also keeps the sign pattern of each half cycle. `"taper"`: the mean
-        is taken out and the outer 10 % at either end are faded to it by a cosine bell.
+        mirror image (a transform of length 2L, components counted in halves). `"cosine"`: the same numbers,
+        by a discrete cosine transform of the track itself. `"taper"`: the mean is taken out and the outer 10 %
+        at either end are faded to it by a cosine bell.
 
     Returns:
       The loss `(...)`, float32 or float64. A track that is zero, or constant up to rounding, has nothing to
@@ -62,12 +62,12 @@ def fourier_prior(
     track = _as_float(track, "track")
     length = track.shape[-1]
     _check_fourier_arguments(length, freq_limit, softness, normalization, boundary)
-    track = smooth(track, smooth_sigma)
+    track = smooth(_unit_peak(track), smooth_sigma)
     constant, magnitudes, cycles = _spectrum(track, boundary)
     total = jnp.sum(magnitudes, axis=-1)
     # Rounding leaves about eps·‖track‖ in each component of a constant track; that is not a signal.
     rounding = 4 * jnp.finfo(track.dtype).eps * len(cycles) * jnp.sqrt(jnp.sum(lax.stop_gradient(track) ** 2, -1))
-    has_signal = total > rounding
+    has_signal = ~(total <= rounding)  # true of NaN, which must show in the loss
     if normalization == "reference":
         total = total + constant
     weights = jnp.asarray(_frequency_weights(cycles, freq_limit, softness), track.dtype)
@@ -88,7 +88,7 @@ def smoothness_prior(track: jax.Array) -> jax.Array:
     Source: Erion et al. 2019, as used by Tseng et al. 2020, section 8.2.
     """
     track = _as_float(track, "track")
-    return jnp.sum(jnp.abs(jnp.diff(track, axis=-1)), axis=-1)
+    return jnp.sum(_absolute(jnp.diff(track, axis=-1)), axis=-1)
 
 
 def sparsity_prior(track: jax.Array) -> jax.Array:
@@ -105,7 +105,7 @@ def sparsity_prior(track: jax.Array) -> jax.Array:
 
     Source: Erion et al. 2019, as used by Tseng et al. 2020, section 8.2.
     """
-    track = _as_float(track, "track")
+    track = _unit_peak(_as_float(track, "track"))
     length = track.shape[-1]
 
     def rank_balance(row: jax.Array) -> jax.Array:
@@ -118,7 +118,7 @@ def sparsity_prior(track: jax.Array) -> jax.Array:
     balance = jax.vmap(rank_balance)(rows).reshape(track.shape).astype(track.dtype)
     spread = 2 * jnp.sum(balance * track, axis=-1)
     total = jnp.sum(track, axis=-1)
-    nonzero = total > 0
+    nonzero = ~(total <= 0)  # true of NaN, which must show in the loss
     return -jnp.where(nonzero, spread / (length * jnp.where(nonzero, total, 1)), 0)
 
 
@@ -149,7 +149,7 @@ def _spectrum(track: jax.Array, boundary: str) -> tuple[jax.Array, jax.Array, np
     length = track.shape[-1]
     if boundary == "cosine":
         transform = jax.scipy.fft.dct(track, type=2, axis=-1)
-        magnitudes = jnp.abs(transform)
+        magnitudes = _absolute(transform)
         return magnitudes[..., 0], magnitudes[..., 1:], np.arange(1, length) / 2
     if boundary == "taper":
         window = jnp.asarray(_taper(length), track.dtype)
@@ -162,6 +162,11 @@ def _spectrum(track: jax.Array, boundary: str) -> tuple[jax.Array, jax.Array, np
         halves = 2
     magnitudes = _magnitude(jnp.fft.rfft(track))
     return magnitudes[..., 0], magnitudes[..., 1:], np.arange(1, magnitudes.shape[-1]) / halves
+
+
+def _absolute(x: jax.Array) -> jax.Array:
+    """|x| of real x with derivative sign(x), 0 at 0; that of `jnp.abs` is 1 there."""
+    return x * lax.stop_gradient(jnp.sign(x))
 
 
 def _magnitude(transform: jax.Array) -> jax.Array:
@@ -190,6 +195,16 @@ def _as_float(array: jax.Array, name: str) -> jax.Array:
     if array.ndim == 0:
         raise ValueError(f"{name} must be (..., L), not a scalar")
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def _unit_peak(track: jax.Array) -> jax.Array:
+    """The track over its largest |value|, itself if that is 0; for losses that scaling leaves as they are.
+
+    The divisor is held constant, which for such a loss changes no derivative. Without it the squares in the
+    derivative of a quotient overflow or vanish for tracks around 1e±20 in single precision.
+    """
+    peak = lax.stop_gradient(jnp.max(jnp.abs(track), axis=-1, keepdims=True))
+    return track / jnp.where(peak > 0, peak, 1)
 
 
 def _check_fourier_arguments(length, freq_limit, softness, normalization, boundary):

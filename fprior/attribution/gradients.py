@@ -8,7 +8,12 @@ import jax.numpy as jnp
 
 
 def input_gradient(
-    objective: Callable[[jax.Array], Any], x: jax.Array, *, times_input: bool = True, has_aux: bool = False
+    objective: Callable[[jax.Array], Any],
+    x: jax.Array,
+    *,
+    times_input: bool = True,
+    centred: bool = False,
+    has_aux: bool = False,
 ) -> Any:
     """The gradient of a scalar objective with respect to x, times x by default.
 
@@ -21,6 +26,10 @@ def input_gradient(
       objective: maps x to a real scalar; for a batch, the sum over examples gives each example's own gradient.
       x: the input, any shape, of a floating dtype.
       times_input: multiply by x; False returns the plain gradient.
+      centred: subtract from the gradient its mean over the last axis first. One-hot bases always sum to one, so the
+        part of a gradient that is equal for all bases says nothing about the function on sequences, but it does
+        enter gradient × input, and a prior on that can be satisfied by it alone (Majdandzic, Rajesh and Koo,
+        Genome Biology 2023).
       has_aux: `objective` returns `(scalar, aux)`, and so does this function return `(attribution, aux)`: the
         forward pass is shared with whatever else needs its outputs.
 
@@ -36,5 +45,7 @@ def input_gradient(
         raise TypeError(f"x ({x.dtype}) must be floating to have a gradient; pass x.astype(jnp.float32)")
     result = jax.grad(objective, has_aux=has_aux)(x)
     gradient, *aux = result if has_aux else (result,)
+    if centred:
+        gradient = gradient - jnp.mean(gradient, axis=-1, keepdims=True)
     attribution = gradient * x if times_input else gradient
     return (attribution, *aux) if has_aux else attribution

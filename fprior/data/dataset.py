@@ -12,6 +12,8 @@ A data set is a directory:
 import gzip
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fprior.data.permutation import permuted_index
+from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 from fprior.files import new_directory, sha256, write_json
 from fprior.sequence import one_hot, reverse_complement_tokens
@@ -99,14 +102,20 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
         raise InputError(f"{manifest_path}: not JSON ({error}); prepare the data set again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InputError(f"{manifest_path}: not a data set of format {FORMAT}; prepare it again with this version")
+    absent = [name for name in ("window", "tasks", "bases", "files") if name not in manifest]
+    if absent:
+        raise InputError(f"{manifest_path}: {absent[0]!r} is missing; prepare the data set again")
     for file, checksum in manifest["files"].items():
         # Checking 3 GB of tokens at every start would take longer than reading them: their size is checked below.
         if not (path / file).is_file():
             raise InputError(f"{path / file}: missing, but the manifest lists it; prepare the data set again")
         if file == "loci.npz" and sha256(path / file) != checksum:
             raise InputError(f"{path / file}: its checksum is not the manifest's; prepare the data set again")
-    with np.load(path / "loci.npz", allow_pickle=False) as archive:
-        loci = {column: archive[column] for column in _COLUMNS}
+    try:
+        with np.load(path / "loci.npz", allow_pickle=False) as archive:
+            loci = {column: archive[column] for column in _COLUMNS}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path / 'loci.npz'}: cannot be read ({error}); prepare the data set again") from error
     tokens = _load_tokens(path, manifest)
     return Dataset(path, manifest, tokens, loci)
 
@@ -117,9 +126,10 @@ def _load_tokens(path: Path, manifest: Mapping[str, Any]) -> np.ndarray:
         if name.endswith(".gz"):
             with gzip.open(path / name) as file:
                 tokens = np.lib.format.read_array(file, allow_pickle=False)
+                file.read(1)  # gzip compares the checksum where the file ends
         else:
             tokens = np.load(path / name, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path / name}: cannot be read ({error}); prepare the data set again") from error
     if tokens.dtype != np.uint8 or tokens.shape != (manifest["bases"],):
         raise InputError(
@@ -247,7 +257,9 @@ def examples_of(dataset: Dataset, split: int) -> Examples:
     positives, negatives = (dataset.select(split, positive=positive) for positive in (True, False))
     for kind, chosen in (("positive", positives), ("negative", negatives)):
         if not len(chosen):
-            raise InputError(f"{dataset.path}: no {kind} loci in split {split}; change the split and prepare it again")
+            raise InputError(
+                f"{dataset.path}: the {SPLITS[split]} split has no {kind} loci; prepare it with another split"
+            )
     return Examples(
         tokens=jnp.asarray(dataset.tokens),
         offsets=jnp.asarray(dataset.loci["offset"], jnp.int32),

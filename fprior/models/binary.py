@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from fprior.models.layers import Conv, Dense, max_pool
+from fprior.models.layers import BatchNorm, Conv, Dense, max_pool
 
 
 class BinaryModel(nn.Module):
@@ -23,8 +23,7 @@ class BinaryModel(nn.Module):
       conv_dropout: dropout rate after each convolution.
       dense_dropout: dropout rate after each dense layer.
 
-    Source: Tseng et al. 2020, supplementary methods 2.1. Differences from the authors' PyTorch: the running
-    variance is the biased one (denominator n), the batch is channels-last.
+    Source: Tseng et al. 2020, supplementary methods 2.1.
     """
 
     num_tasks: int = 1
@@ -61,6 +60,4 @@ class BinaryModel(nn.Module):
         return self.pool_size + sum(width - 1 for width in self.widths)
 
     def _normalise(self, x: jax.Array, dropout: float, train: bool) -> jax.Array:
-        # Two-pass variance: the one-pass form loses its digits where the mean is large.
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, use_fast_variance=False)(x)
-        return nn.Dropout(dropout, deterministic=not train)(x)
+        return nn.Dropout(dropout, deterministic=not train)(BatchNorm()(x, train=train))

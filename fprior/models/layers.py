@@ -8,6 +8,9 @@ import jax.numpy as jnp
 
 from fprior.conv import conv
 
+NEW_STATISTICS_WEIGHT = 0.1
+EPSILON = 1e-5
+
 # Weights uniform in ±1/sqrt(fan_in), as the authors' framework draws them.
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -45,6 +48,40 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         return nn.Dense(self.features, kernel_init=KERNEL_INIT, bias_init=bias_init(x.shape[-1]))(x)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, `(…, C)`: scale · (x − mean) / √(var + ε) + bias.
+
+    train=True takes mean and variance from the batch and moves the running ones, in the collection `batch_stats`,
+    by a tenth of the way (with the unbiased variance, as PyTorch does). It also leaves the batch's own in the
+    collection `batch_moments`, if that is mutable: in place of `batch_stats` they give the model of this very batch
+    as a function of single examples, which is what an attribution prior needs.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        size = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, size)
+        bias = self.param("bias", nn.initializers.zeros, size)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, size)
+        running_var = self.variable("batch_stats", "var", jnp.ones, size)
+        mean, var = running_mean.value, running_var.value
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+            mean = jnp.mean(wide, axes)
+            # Two passes: the one-pass form loses its digits where the mean is large.
+            var = jnp.mean((wide - mean) ** 2, axes)
+            count = x.size // x.shape[-1]
+            if self.is_mutable_collection("batch_stats") and not self.is_initializing():
+                running_mean.value += NEW_STATISTICS_WEIGHT * (mean - running_mean.value)
+                running_var.value += NEW_STATISTICS_WEIGHT * (var * count / max(count - 1, 1) - running_var.value)
+            if self.is_mutable_collection("batch_moments"):
+                self.put_variable("batch_moments", "mean", mean)
+                self.put_variable("batch_moments", "var", var)
+        factor = scale * jax.lax.rsqrt(var + EPSILON)
+        return (x - mean.astype(x.dtype)) * factor.astype(x.dtype) + bias.astype(x.dtype)
 
 
 def max_pool(x: jax.Array, size: int) -> jax.Array:

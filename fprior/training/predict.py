@@ -19,12 +19,15 @@ def predict(model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: in
     return _in_batches(partial(_logits, model, variables), tokens, batch_size)
 
 
-def contributions(model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int) -> np.ndarray:
+def contributions(
+    model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int, *, centred: bool
+) -> np.ndarray:
     """Gradient × input of the summed logits, `(N, L)` float32: the contribution of each base that is there.
 
-    An unknown base contributes 0. Its absolute value is the track that the attribution priors look at.
+    An unknown base contributes 0. Its absolute value is the track that the attribution priors look at. `centred` is
+    that of `input_gradient`.
     """
-    return _in_batches(partial(_contributions, model, variables), tokens, batch_size)
+    return _in_batches(partial(_contributions, model, centred, variables), tokens, batch_size)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -32,10 +35,12 @@ def _logits(model: nn.Module, variables: Any, tokens: jax.Array) -> jax.Array:
     return model.apply(variables, one_hot(tokens), train=False)
 
 
-@partial(jax.jit, static_argnums=0)
-def _contributions(model: nn.Module, variables: Any, tokens: jax.Array) -> jax.Array:
-    attribution = input_gradient(lambda x: summed_logits(model.apply(variables, x, train=False)), one_hot(tokens))
-    return jnp.sum(attribution, axis=-1)
+@partial(jax.jit, static_argnums=(0, 1))
+def _contributions(model: nn.Module, centred: bool, variables: Any, tokens: jax.Array) -> jax.Array:
+    def objective(x: jax.Array) -> jax.Array:
+        return summed_logits(model.apply(variables, x, train=False))
+
+    return jnp.sum(input_gradient(objective, one_hot(tokens), centred=centred), axis=-1)
 
 
 def _in_batches(function: Any, tokens: np.ndarray, batch_size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -11,12 +12,13 @@ import optax
 
 from fprior.attribution import input_gradient
 from fprior.data.dataset import Batch
+from fprior.errors import InputError
 from fprior.losses import binary_cross_entropy
 from fprior.objectives import summed_logits
 from fprior.priors import track_of
 from fprior.training.state import State
 
-ATTRIBUTED = ("evaluation", "training")
+ATTRIBUTED = ("batch", "evaluation", "training")
 
 Losses = dict[str, jax.Array]
 
@@ -32,11 +34,15 @@ class Recipe:
       prior_weight: λ as a function of the step.
       prior_rows: the prior is put on the first so many sequences of a batch (`batch_at` puts positives first);
         None puts it on all.
-      attributed: which model is attributed inside the prior. `"evaluation"`: the model as it is evaluated and
-        interpreted, with its running statistics and without dropout; every example's attribution is its own.
-        `"training"`: the training pass itself, differentiated through the batch's statistics, as in the
-        authors' code. If the last hidden layer is batch-normalised, the summed logits of a batch do not depend on its
-        inputs, so that this gradient is zero but for rounding: see BUILD_NOTES.md.
+      attributed: which model is attributed inside the prior. All three are one where there are neither batch
+        statistics nor dropout.
+        `"batch"`: the model that normalises by this batch's statistics, held constant while the input varies, so
+        that every example's attribution is its own. Needs `fprior.models.layers.BatchNorm`.
+        `"evaluation"`: the model as it is evaluated, with its running statistics, which lag behind the parameters.
+        `"training"`: the training pass, differentiated through the batch's statistics too, as in the authors'
+        code. After a batch-normalised last hidden layer the summed logits of a batch do not depend on its inputs,
+        so that this gradient is zero but for rounding: see BUILD_NOTES.md.
+      centred: see `input_gradient`.
       class_averaged: see `binary_cross_entropy`.
     """
 
@@ -45,7 +51,8 @@ class Recipe:
     prior: Callable[[jax.Array], jax.Array] | None = None
     prior_weight: Callable[[jax.Array], jax.Array] = lambda step: jnp.float32(1)
     prior_rows: int | None = None
-    attributed: str = "evaluation"
+    attributed: str = "batch"
+    centred: bool = True
     class_averaged: bool = True
 
     def __post_init__(self):
@@ -88,33 +95,51 @@ def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, di
 def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[Losses, Any]:
     """The unweighted losses of a batch by name, and the model's updated statistics."""
     key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-    collections = list(state.statistics)
 
     def training_pass(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-        logits, statistics = recipe.model.apply(
-            {"params": params, **state.statistics}, x, train=True, mutable=collections, rngs={"dropout": key}
+        logits, updated = recipe.model.apply(
+            {"params": params, **state.statistics},
+            x,
+            train=True,
+            mutable=[*state.statistics, "batch_moments"],
+            rngs={"dropout": key},
         )
-        return summed_logits(logits), (logits, statistics)
+        return summed_logits(logits), (logits, updated)
 
-    def evaluation_pass(x: jax.Array) -> jax.Array:
-        return summed_logits(recipe.model.apply({"params": params, **state.statistics}, x, train=False))
+    def evaluation_pass(x: jax.Array, statistics: Any) -> jax.Array:
+        return summed_logits(recipe.model.apply({"params": params, **statistics}, x, train=False))
 
-    x = batch.x
     rows = slice(recipe.prior_rows)
-    if recipe.prior is None:
-        _, (logits, statistics) = training_pass(x)
-        attribution = None
-    elif recipe.attributed == "training":
-        attribution, (logits, statistics) = input_gradient(training_pass, x, has_aux=True)
+    attribution = None
+    if recipe.prior is not None and recipe.attributed == "training":
+        attribution, (logits, updated) = input_gradient(training_pass, batch.x, centred=recipe.centred, has_aux=True)
         attribution = attribution[rows]
     else:
-        _, (logits, statistics) = training_pass(x)
-        attribution = input_gradient(evaluation_pass, x[rows])
+        _, (logits, updated) = training_pass(batch.x)
+    moments = updated.pop("batch_moments", None)
+    if recipe.prior is not None and recipe.attributed != "training":
+        statistics = state.statistics
+        if recipe.attributed == "batch":
+            statistics = _with_moments(statistics, moments)
+        objective = partial(evaluation_pass, statistics=statistics)
+        attribution = input_gradient(objective, batch.x[rows], centred=recipe.centred)
 
     losses = {"correctness": binary_cross_entropy(logits, batch.labels, class_averaged=recipe.class_averaged)}
     if attribution is not None:
         losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
-    return losses, statistics
+    return losses, updated
+
+
+def _with_moments(statistics: Any, moments: Any) -> Any:
+    """The statistics with the batch's own in place of the running ones."""
+    if "batch_stats" not in statistics:
+        return statistics
+    if jax.tree.structure(moments) != jax.tree.structure(statistics["batch_stats"]):
+        raise InputError(
+            "prior.attributed (='batch') needs every batch normalisation of the model to be"
+            " fprior.models.layers.BatchNorm, which reports the batch's statistics; use it or set 'evaluation'"
+        )
+    return {**statistics, "batch_stats": moments}
 
 
 def gradient_report(state: State, batch: Batch, *, recipe: Recipe) -> dict[str, jax.Array]:

@@ -1,0 +1,37 @@
+# make demo   own environment, installation, and the main job: about 6 minutes on two CPU cores
+# make test   the test suite in the same environment: about MINUTES minutes
+
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs/quickstart
+BIN = $(VENV)/bin
+
+.PHONY: demo test slow-test clean
+
+demo: $(VENV)/installed
+	@echo "Training with and without the prior, then the page: about 5 minutes on two CPU cores."
+	$(BIN)/python -m experiments.train --config=configs/quickstart.py --workdir=$(RUNS)/fourier
+	$(BIN)/python -m experiments.train --config=configs/quickstart.py --workdir=$(RUNS)/none --config.prior.weight=0
+	$(BIN)/python -m experiments.evaluate --config=configs/quickstart.py --workdir=$(RUNS)/fourier
+	$(BIN)/python -m experiments.evaluate --config=configs/quickstart.py --workdir=$(RUNS)/none --config.prior.weight=0
+	$(BIN)/python -m experiments.report --runs="Fourier prior=$(RUNS)/fourier,no prior=$(RUNS)/none" --output=$(RUNS)/report.html
+	@echo "Open $(RUNS)/report.html in a browser."
+
+test: $(VENV)/installed
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest
+
+slow-test: $(VENV)/installed
+	$(BIN)/python -m pytest -m slow
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$$($(PYTHON) --version) is too old: fprior needs Python 3.11 or newer; make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Installing into $(VENV): one to two minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info
