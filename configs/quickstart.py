@@ -16,7 +16,7 @@ def get_config():
     config.data.jitter = 100
     config.model.filters = (32, 32, 32)
     config.prior.freq_limit = 90.0  # 600 bases / 150 · 1000: the paper's shortest motif, 6.7 bases
-    config.train.epochs = 24
+    config.train.epochs = 18
     config.train.stop_after_epochs = 0
     config.train.gradients_every = 16
     return config

@@ -13,6 +13,8 @@ from fprior.models import BinaryModel
 from fprior.priors import fourier_prior, smoothness_prior, sparsity_prior
 from fprior.training.step import Recipe
 
+MODELS = {"binary": BinaryModel}
+
 
 def dataset_of(config) -> Dataset:
     """The data set that the config names."""
@@ -31,7 +33,7 @@ def batch_plan(config, dataset: Dataset) -> BatchPlan:
 def model_of(config, dataset: Dataset) -> BinaryModel:
     """The model, with one logit for each task of the data set."""
     sizes = {name: value for name, value in config.model.items() if name != "name"}
-    return BinaryModel(num_tasks=len(dataset.tasks), **sizes)
+    return MODELS[config.model.name](num_tasks=len(dataset.tasks), **sizes)
 
 
 def prior_of(config) -> Callable[[jax.Array], jax.Array]:

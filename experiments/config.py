@@ -5,6 +5,7 @@ their type, so that a misspelt or mistyped one dies where it is written.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import ml_collections
 
@@ -147,6 +148,8 @@ def check_prepare(config: ml_collections.ConfigDict) -> None:
     for name in ("output", "name", "genome"):
         if not prepare[name]:
             raise InputError(f"config.prepare.{name} is empty; set it")
+    if Path(prepare.output).exists():
+        raise InputError(f"config.prepare.output (={prepare.output!r}) exists already; delete it or choose another")
     if not all(prepare.peaks):
         raise InputError(f"config.prepare.peaks (={prepare.peaks}) must name one BED or narrowPeak file a task")
     if len(prepare.peaks) != len(prepare.tasks) or not all(prepare.tasks):
@@ -162,11 +165,11 @@ Check = tuple[Callable[[object], bool], str]
 
 
 def _at_least(least: float) -> Check:
-    return lambda value: value >= least, f"must be at least {least}"
+    return lambda value: least <= value < float("inf"), f"must be at least {least}"
 
 
 def _positive() -> Check:
-    return lambda value: value > 0, "must be positive"
+    return lambda value: 0 < value < float("inf"), "must be positive"
 
 
 def _within(low: float, high: float) -> Check:
@@ -182,6 +185,15 @@ def _positive_integers(least: int = 1) -> Check:
         return len(value) >= least and all(isinstance(item, int) and item > 0 for item in value)
 
     return accepts, f"must be a tuple of {least} or more positive integers"
+
+
+def _strings() -> Check:
+    return lambda value: all(isinstance(item, str) for item in value), "must be a tuple of texts in quotes"
+
+
+def _shares(value: tuple) -> bool:
+    numbers = all(isinstance(item, (int, float)) for item in value)
+    return numbers and len(value) == 3 and min(value) >= 0 and abs(sum(value) - 1) <= 1e-6
 
 
 _DROPOUT = (lambda value: 0 <= value < 1, "must be at least 0 and below 1")
@@ -230,16 +242,21 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "negative_upsampling": _at_least(1),
     },
     "prepare": {
+        "peaks": _strings(),
+        "tasks": _strings(),
         "chromosome_names": _one_of("as_is", "add_chr", "remove_chr"),
         "window": _at_least(4),
         "min_summit_distance": _at_least(0),
         "positive_reach": _at_least(0),
         "max_unknown": _within(0, 1),
         "negatives_per_positive": _at_least(1),
-        "gc_tolerance": _at_least(0),
+        "gc_tolerance": _positive(),
         "peak_margin": _at_least(0),
         "split": _one_of("block", "chromosome"),
         "block_size": _at_least(1),
+        "fractions": (_shares, "must be three numbers from 0 on that add up to 1: train, valid, test"),
+        "valid_chromosomes": _strings(),
+        "test_chromosomes": _strings(),
         "seed": _at_least(0),
     },
 }

@@ -37,7 +37,7 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
         raise InputError("--workdir is missing; name the directory of this run, for example --workdir=runs/first")
     path = Path(workdir)
     # Hidden files are the lock, and what a run that was killed while it wrote its first record left behind.
-    occupied = path.exists() and any(not entry.name.startswith(".") for entry in path.iterdir())
+    occupied = path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
     if occupied and not (path / RECORD).exists():
         raise InputError(f"--workdir={workdir}: the directory is not empty and not a run; choose another")
     try:

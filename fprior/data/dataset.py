@@ -160,28 +160,42 @@ def save_dataset(
       extra_files: name → text of files to put beside them (terms, figures).
 
     Raises:
-      InputError: the directory exists.
+      InputError: the directory exists or cannot be written.
     """
     if set(loci) != set(_COLUMNS) or any(loci[name].dtype.kind != kind for name, kind in _COLUMNS.items()):
         raise ValueError(f"loci must have exactly the columns {_COLUMNS}")
     if Path(path).exists():
         raise InputError(f"{path}: exists already; delete it or choose another output")
-    with new_directory(path) as directory:
-        if compress:
-            # No file name and no time in the header: the same data give the same bytes.
-            with open(directory / "tokens.npy.gz", "wb") as raw:
-                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-                    np.lib.format.write_array(file, tokens, allow_pickle=False)
-        else:
-            np.save(directory / "tokens.npy", tokens, allow_pickle=False)
-        np.savez_compressed(directory / "loci.npz", allow_pickle=False, **loci)
-        for name, text in (extra_files or {}).items():
-            (directory / name).write_text(text)
-        checksums = {file.name: sha256(file) for file in sorted(directory.iterdir())}
-        write_json(
-            directory / "manifest.json",
-            {"format": FORMAT, **manifest, "bases": len(tokens), "files": checksums},
-        )
+    try:
+        with new_directory(path) as directory:
+            _write_files(directory, manifest, tokens, loci, compress, extra_files or {})
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
+
+
+def _write_files(
+    directory: Path,
+    manifest: Mapping[str, Any],
+    tokens: np.ndarray,
+    loci: Mapping[str, np.ndarray],
+    compress: bool,
+    extra_files: Mapping[str, str],
+) -> None:
+    if compress:
+        # No file name and no time in the header: the same data give the same bytes.
+        with open(directory / "tokens.npy.gz", "wb") as raw:
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+                np.lib.format.write_array(file, tokens, allow_pickle=False)
+    else:
+        np.save(directory / "tokens.npy", tokens, allow_pickle=False)
+    np.savez_compressed(directory / "loci.npz", allow_pickle=False, **loci)
+    for name, text in extra_files.items():
+        (directory / name).write_text(text)
+    checksums = {file.name: sha256(file) for file in sorted(directory.iterdir())}
+    write_json(
+        directory / "manifest.json",
+        {"format": FORMAT, **manifest, "bases": len(tokens), "files": checksums},
+    )
 
 
 # ---- batches

@@ -6,6 +6,7 @@ Orbax writes a checkpoint in place and marks it complete last, so that an interr
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fprior.errors import InputError
 from fprior.training.state import State
 
 SERIES = ("latest", "best")
+_COMPLETE = "commit_success.txt"  # the file that orbax writes last
 
 
 class Checkpoints:
@@ -26,12 +28,14 @@ class Checkpoints:
         self._managers = {series: self._manager(series, read_only) for series in SERIES}
 
     def _manager(self, series: str, read_only: bool) -> ocp.CheckpointManager:
+        if not read_only:
+            _remove_incomplete(self._directory / series)
         options = ocp.CheckpointManagerOptions(
             # The one before the latest stays until the latest is complete.
             max_to_keep=2 if series == "latest" else 1,
             create=not read_only,
             read_only=read_only,
-            cleanup_tmp_directories=not read_only,
+            cleanup_tmp_directories=False,  # orbax's own runs in the background, into the next save of that step
             enable_async_checkpointing=False,
             atomicity_options=ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE),
         )
@@ -65,7 +69,7 @@ class Checkpoints:
         if step in manager.all_steps():
             return
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(progress))
-        if not manager.save(step, args=arguments, force=True):
+        if not manager.save(step, args=arguments):
             raise RuntimeError(f"{self._directory / series}: checkpoint of step {step} was not written")
 
     def restore(self, series: str, like: State) -> tuple[State, dict[str, Any]]:
@@ -89,3 +93,10 @@ class Checkpoints:
                 " another model: delete this checkpoint's directory to go on from the one before it"
             ) from error
         return restored.state, restored.progress
+
+
+def _remove_incomplete(series: Path) -> None:
+    """Removes what a killed process left of a checkpoint, so that the step can be written again."""
+    for step in series.iterdir() if series.is_dir() else ():
+        if step.is_dir() and not (step / _COMPLETE).exists():
+            shutil.rmtree(step)

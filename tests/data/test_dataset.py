@@ -1,0 +1,393 @@
+"""Data sets on disk, and batches as a pure function of (seed, step)."""
+
+import gzip
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from fprior.data import dataset as module
+from fprior.data.dataset import BatchPlan, Dataset, batch_at, examples_of, open_dataset, save_dataset
+from fprior.errors import InputError
+from fprior.sequence import decode, encode, reverse_complement
+
+WINDOW = 20
+POSITIVES, NEGATIVES, AMBIGUOUS = 13, 29, 3  # of split 0
+GENOME = decode(np.random.default_rng(5).integers(0, 5, 3000))  # with N
+
+
+def make_loci(rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Tokens of a genome without its first 100 bases, and loci of three splits and two tasks upon it."""
+    labels = np.array(
+        [[1, 0]] * (POSITIVES - 1) + [[1, -1]] + [[0, 0]] * NEGATIVES + [[-1, 0]] * AMBIGUOUS + [[1, 1], [0, 0]] * 2,
+        np.int8,
+    )
+    count = len(labels)
+    start = rng.integers(101, 2979, count)
+    start[[0, POSITIVES]] = 100, 3000 - WINDOW  # both ends of what is stored
+    split = np.zeros(count, np.uint8)
+    split[-4:] = 1, 1, 2, 2
+    order = rng.permutation(count)
+    columns = {
+        "chromosome": np.full(count, "chr1"),
+        "start": start,
+        "end": start + WINDOW,
+        "offset": start - 100,
+        "split": split,
+        "labels": labels,
+        "signal": np.where(labels[:, 0] == 1, 2.5, np.nan).astype(np.float32),
+    }
+    return encode(GENOME)[100:], {name: column[order] for name, column in columns.items()}
+
+
+MANIFEST = {"name": "toy", "window": WINDOW, "tasks": ["A", "B"], "peaks": 17}
+
+
+def save(path, **options):
+    tokens, loci = make_loci(np.random.default_rng(0))
+    save_dataset(path, MANIFEST, tokens, loci, **options)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save(tmp_path / "toy")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Dataset:
+    return open_dataset(save(tmp_path_factory.mktemp("data") / "toy"))
+
+
+@pytest.fixture(scope="module")
+def examples(dataset):
+    return examples_of(dataset, 0)
+
+
+def refusal(call, *arguments, **keywords) -> str:
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **keywords)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- the directory
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_round_trip(tmp_path, compress):
+    tokens, loci = make_loci(np.random.default_rng(0))
+    dataset = open_dataset(save(tmp_path / "toy", compress=compress, extra_files={"TERMS.txt": "free"}))
+    assert np.array_equal(dataset.tokens, tokens) and dataset.tokens.dtype == np.uint8
+    assert isinstance(dataset.tokens, np.memmap) == (not compress)
+    assert dataset.loci.keys() == loci.keys()
+    for name, column in loci.items():
+        assert dataset.loci[name].dtype == column.dtype
+        assert np.array_equal(dataset.loci[name], column, equal_nan=name == "signal")
+    assert {name: dataset.manifest[name] for name in MANIFEST} == MANIFEST
+    assert (dataset.window, dataset.tasks, dataset.manifest["bases"]) == (WINDOW, ("A", "B"), 2900)
+    assert (dataset.path / "TERMS.txt").read_text() == "free"
+    assert set(dataset.manifest["files"]) == {path.name for path in dataset.path.iterdir()} - {"manifest.json"}
+
+
+def test_compressed_files_have_the_same_bytes_each_time(tmp_path):
+    first, second = (save(tmp_path / name, compress=True) for name in ("first", "second"))
+    assert (first / "tokens.npy.gz").read_bytes() == (second / "tokens.npy.gz").read_bytes()
+
+
+def test_shipped_data_set_opens_by_name():
+    dataset = open_dataset("ctcf_gm12878")
+    positive = (dataset.loci["labels"] == 1).any(axis=1)
+    assert dataset.manifest["peaks"] == positive.sum() + sum(dataset.manifest["dropped"].values())
+    for index, counts in enumerate(dataset.manifest["loci"].values()):
+        here = dataset.loci["split"] == index
+        assert counts == {"positives": (positive & here).sum(), "negatives": (~positive & here).sum()}
+    last = dataset.loci["offset"].max() + dataset.window
+    assert dataset.loci["offset"].min() == 0 and last == len(dataset.tokens)
+
+
+def test_missing_data_set(tmp_path):
+    message = refusal(open_dataset, tmp_path / "nothing")
+    assert "nothing: no data set" in message and "experiments.prepare" in message and "ctcf_gm12878" in message
+
+
+def break_manifest(folder):
+    (folder / "manifest.json").write_text("{")
+
+
+def foreign_json(folder):
+    (folder / "manifest.json").write_text("[1, 2]")
+
+
+def other_format(folder):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+
+
+def incomplete_manifest(folder):
+    (folder / "manifest.json").write_text(json.dumps({"format": 1}))
+
+
+def remove_tokens(folder):
+    (folder / "tokens.npy").unlink()
+
+
+def truncate_tokens(folder):
+    with open(folder / "tokens.npy", "r+b") as file:
+        file.truncate(1000)
+
+
+def empty_tokens(folder):
+    (folder / "tokens.npy").write_bytes(b"")
+
+
+def shorter_tokens(folder):
+    np.save(folder / "tokens.npy", np.zeros(2899, np.uint8))
+
+
+def wrong_tokens(folder):
+    np.save(folder / "tokens.npy", np.zeros(2900, np.int8))
+
+
+def remove_loci(folder):
+    (folder / "loci.npz").unlink()
+
+
+def truncate_loci(folder):
+    content = (folder / "loci.npz").read_bytes()
+    (folder / "loci.npz").write_bytes(content[:-10])
+
+
+def other_loci(folder):
+    np.savez(folder / "loci.npz", start=np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("damage", "file"),
+    [
+        (break_manifest, "manifest.json"),
+        (foreign_json, "manifest.json"),
+        (other_format, "manifest.json"),
+        (incomplete_manifest, "manifest.json"),
+        (remove_tokens, "tokens.npy"),
+        (truncate_tokens, "tokens.npy"),
+        (empty_tokens, "tokens.npy"),
+        (shorter_tokens, "tokens.npy"),
+        (wrong_tokens, "tokens.npy"),
+        (remove_loci, "loci.npz"),
+        (truncate_loci, "loci.npz"),
+        (other_loci, "loci.npz"),
+    ],
+)
+def test_damage_is_named_with_its_remedy(folder, damage, file):
+    damage(folder)
+    message = refusal(open_dataset, folder)
+    assert str(folder / file) in message and "prepare" in message and "again" in message
+
+
+@pytest.mark.parametrize("cut", [5, 200, -4])
+def test_truncated_compressed_tokens(tmp_path, cut):
+    folder = save(tmp_path / "toy", compress=True)
+    content = (folder / "tokens.npy.gz").read_bytes()
+    (folder / "tokens.npy.gz").write_bytes(content[:cut])
+    assert f"{folder / 'tokens.npy.gz'}: cannot be read" in refusal(open_dataset, folder)
+
+
+def test_corrupted_compressed_tokens(tmp_path):
+    folder = save(tmp_path / "toy", compress=True)
+    content = bytearray((folder / "tokens.npy.gz").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (folder / "tokens.npy.gz").write_bytes(content)
+    assert f"{folder / 'tokens.npy.gz'}: cannot be read" in refusal(open_dataset, folder)
+
+
+class Bomb:
+    """What a pickle can do to whoever loads it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("file", ["tokens.npy", "tokens.npy.gz", "loci.npz"])
+def test_no_pickle_is_loaded(tmp_path, file):
+    folder = save(tmp_path / "toy", compress=file.endswith(".gz"))
+    bomb = np.array([Bomb(tmp_path / "exploded")], object)
+    if file == "loci.npz":
+        np.savez(folder / file, **dict.fromkeys(module._COLUMNS, bomb))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["files"][file] = module.sha256(folder / file)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    else:
+        with (gzip.open if file.endswith(".gz") else open)(folder / file, "wb") as out:
+            np.lib.format.write_array(out, bomb)
+    assert str(folder / file) in refusal(open_dataset, folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_no_pickle_is_written(tmp_path):
+    tokens, loci = make_loci(np.random.default_rng(0))
+    with pytest.raises(ValueError):
+        save_dataset(tmp_path / "toy", MANIFEST, tokens, loci | {"chromosome": loci["chromosome"].astype(object)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_existing_directory_is_kept(folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "exists already" in refusal(save, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("function", ["write_json", "sha256"])
+@pytest.mark.parametrize("error", [OSError(28, "disk full"), KeyboardInterrupt()])
+def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, function, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(module, function, fail)
+    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
+        save(tmp_path / "deep" / "toy")
+    assert caught.type is KeyboardInterrupt or "cannot be written (disk full)" in str(caught.value)
+    assert not list((tmp_path / "deep").iterdir())
+
+
+def test_output_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refusal(save, tmp_path / "file" / "toy")
+
+
+# ---- selecting
+
+
+def test_select_leaves_ambiguous_loci_out(dataset):
+    positives, negatives = (dataset.select(0, positive=kind) for kind in (True, False))
+    assert (len(positives), len(negatives)) == (POSITIVES, NEGATIVES)
+    labels, split = dataset.loci["labels"], dataset.loci["split"]
+    assert (labels[positives] == 1).any(axis=1).all() and (labels[negatives] == 0).all()
+    ambiguous = np.flatnonzero((labels == -1).any(axis=1) & (labels != 1).all(axis=1))
+    assert len(ambiguous) == AMBIGUOUS and not set(ambiguous) & {*positives, *negatives}
+    assert (split[positives] == 0).all() and (split[negatives] == 0).all()
+    assert [len(dataset.select(s, positive=kind)) for s in (1, 2) for kind in (True, False)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("length", [WINDOW, WINDOW - 1, WINDOW - 2, 7, 4])
+def test_centred_letters_are_those_of_the_interval(dataset, length):
+    everything = np.arange(len(dataset.loci["start"]))
+    chromosome, start, end = dataset.interval(everything, length)
+    assert (chromosome == "chr1").all() and (end - start == length).all()
+    for tokens, a, b in zip(dataset.centred(everything, length), start, end, strict=True):
+        assert decode(tokens) == GENOME[a:b]
+    left, right = start - dataset.loci["start"], dataset.loci["end"] - end
+    assert (np.abs(right - left) <= 1).all()
+
+
+# ---- batches
+
+
+def plan(**changes) -> BatchPlan:
+    return BatchPlan(**{"window": WINDOW, "input_length": 12, "positives": 4, "negatives": 6, "jitter": 3} | changes)
+
+
+compiled = jax.jit(batch_at, static_argnums=1)
+FORWARD = plan(reverse_complement=False)
+
+
+def jitted(examples, seed, step):
+    return compiled(examples, plan(), np.uint32(seed), np.int32(step))
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_batch_is_a_function_of_seed_and_step(examples):
+    one = jitted(examples, 7, 5)
+    jitted(examples, 7, 6)
+    assert same(one, jitted(examples, 7, 5))
+    assert same(one, batch_at(examples, plan(), np.uint32(7), np.int32(5)))
+    for seed, step in ((7, 6), (8, 5)):
+        other = jitted(examples, seed, step)
+        assert not np.array_equal(one.x, other.x) and not np.array_equal(one.locus, other.locus)
+
+
+def test_shapes_and_types(examples):
+    batch = jitted(examples, 0, 0)
+    assert (batch.x.shape, batch.labels.shape, batch.locus.shape) == ((20, 12, 4), (20, 2), (20,))
+    assert (batch.x.dtype, batch.labels.dtype) == (np.float32, np.int8)
+    assert plan().size == 20 and plan().leading_positives == 8
+    assert FORWARD.size == 10 and FORWARD.leading_positives == 4
+
+
+def test_opposite_strands_follow_their_partners(examples):
+    batch = jitted(examples, 3, 2)
+    for first, count in ((0, 4), (8, 6)):
+        ours, theirs = slice(first, first + count), slice(first + count, first + 2 * count)
+        assert np.array_equal(batch.x[theirs], reverse_complement(batch.x[ours]))
+        assert not np.array_equal(batch.x[theirs], batch.x[ours])
+        assert np.array_equal(batch.locus[theirs], batch.locus[ours])
+    forward = compiled(examples, FORWARD, np.uint32(3), np.int32(2))
+    assert np.array_equal(forward.x, batch.x[np.r_[0:4, 8:14]])
+
+
+def test_positives_come_first(dataset, examples):
+    for step in range(10):
+        batch = jitted(examples, 1, step)
+        positive = (np.asarray(batch.labels) == 1).any(axis=1)
+        assert positive[:8].all() and not positive[8:].any()
+        assert (dataset.loci["split"][batch.locus] == 0).all()
+        assert not ((dataset.loci["labels"][batch.locus] == -1).any(axis=1) & ~positive).any()
+
+
+def letters(x: np.ndarray) -> str:
+    return "".join("ACGT"[row.argmax()] if row.any() else "N" for row in np.asarray(x))
+
+
+@pytest.mark.parametrize("jitter", [0, 4])
+def test_letters_and_labels_are_those_of_the_locus(dataset, examples, jitter):
+    """jitter=4 reaches both ends of the stored window, of which some lie at the ends of the stored tokens."""
+    shifts = []
+    for step in range(40):
+        batch = compiled(examples, plan(jitter=jitter, reverse_complement=False), np.uint32(2), np.int32(step))
+        assert np.array_equal(batch.labels, dataset.loci["labels"][batch.locus])
+        for x, locus in zip(batch.x, np.asarray(batch.locus), strict=True):
+            start, end = (int(dataset.loci[name][locus]) for name in ("start", "end"))
+            place = GENOME[start:end].find(letters(x))
+            assert place >= 0
+            shifts.append(place - (WINDOW - 12) // 2)
+    assert (min(shifts), max(shifts)) == (-jitter, jitter)
+
+
+def stream(examples, seed: int, count: int, kind: slice) -> np.ndarray:
+    batches = [compiled(examples, FORWARD, np.uint32(seed), np.int32(step)) for step in range(count)]
+    return np.concatenate([np.asarray(batch.locus)[kind] for batch in batches])
+
+
+@pytest.mark.parametrize(("kind", "size"), [(slice(0, 4), POSITIVES), (slice(4, 10), NEGATIVES)])
+def test_every_locus_once_an_epoch(dataset, examples, kind, size):
+    """Batches of 4 and 6 straddle the epochs of 13 and 29: the stream is cut by epoch, not by batch."""
+    read = stream(examples, 4, 29, kind)
+    epochs = [read[i : i + size] for i in range(0, len(read) - size, size)]
+    pool = dataset.select(0, positive=size == POSITIVES)
+    assert len(epochs) > 4
+    for epoch in epochs:
+        assert np.array_equal(np.sort(epoch), pool)
+    assert len({tuple(epoch) for epoch in epochs}) == len(epochs)  # each in an order of its own
+    assert not np.array_equal(read, stream(examples, 5, 29, kind))
+
+
+def test_window_must_hold_input_and_jitter():
+    message = refusal(plan, jitter=5)
+    assert "input_length (=12)" in message and "jitter (=5)" in message and "20" in message
+    assert plan(jitter=4).size == 20
+
+
+@pytest.mark.parametrize("kind", ["positive", "negative"])
+def test_both_kinds_are_needed(tmp_path, kind):
+    tokens, loci = make_loci(np.random.default_rng(0))
+    unwanted = (loci["labels"] == 1).any(axis=1) == (kind == "positive")
+    loci["split"] = np.where(unwanted, 2, 0).astype(np.uint8)
+    save_dataset(tmp_path / "toy", MANIFEST, tokens, loci)
+    assert f"the train split has no {kind} loci" in refusal(examples_of, open_dataset(tmp_path / "toy"), 0)

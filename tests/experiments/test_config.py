@@ -1,0 +1,305 @@
+"""The config: every field is read, every check fires, and a mistake ends in one line that names it."""
+
+import ast
+import re
+
+import ml_collections
+import pytest
+import tiny
+
+from experiments.config import _CHECKS, check_config, check_prepare, default_config
+from experiments.run_directory import TRAINING
+from fprior.errors import InputError
+
+CONFIGS = sorted((tiny.ROOT / "configs").glob("*.py"))
+SECTIONS = [name for name, value in default_config().items() if isinstance(value, ml_collections.ConfigDict)]
+FIELDS = [(section, name) for section in SECTIONS for name in default_config()[section]]
+
+# Read by looping over the section: `model_of` hands all but the name to the model.
+READ_IN_A_LOOP = {("model", name) for name in default_config().model if name != "name"}
+
+
+def refusal(call, *arguments) -> str:
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def changed(field: str, value: object) -> ml_collections.ConfigDict:
+    config = default_config()
+    config.data.dataset = "ctcf_gm12878"
+    config.update_from_flattened_dict({field: value})
+    return config
+
+
+# ---- every field is read
+
+
+def read_fields() -> set[tuple[str, str]]:
+    """(section, field) of every attribute access in the package: `config.data.jitter`, or `data.jitter` where a
+    local name of the section's stands for it (`data, prior = config.data, config.prior`, `self._train = …`)."""
+    found = set()
+    for path in [*(tiny.ROOT / "experiments").glob("*.py"), *(tiny.ROOT / "fprior").rglob("*.py")]:
+        if path.name == "config.py":  # to set or to check a field is not to read it
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                base = node.value
+                name = base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""
+                found.add((name.lstrip("_"), node.attr))
+            # prepare[field] where field loops over names written out
+            if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple) and "prepare[" in ast.unparse(node):
+                found |= {("prepare", item.value) for item in node.iter.elts if isinstance(item, ast.Constant)}
+    return found
+
+
+def test_every_field_is_read():
+    unread = set(FIELDS) - read_fields() - READ_IN_A_LOOP
+    assert not unread
+
+
+def test_the_model_takes_every_field_of_its_section():
+    from fprior.models import BinaryModel
+
+    BinaryModel(**{name: default_config().model[name] for _, name in READ_IN_A_LOOP})
+
+
+def test_sections_that_decide_what_is_learned():
+    assert set(TRAINING) == {"seed", *SECTIONS} - {"evaluate", "prepare"}
+
+
+# ---- every check fires
+
+# Field → values that must be refused. Each check of the table has to have one.
+WRONG = {
+    "data.input_length": (3, 20),
+    "data.jitter": (-1,),
+    "data.batch_size": (0, 1, 7),
+    "model.name": ("", "profile"),
+    "model.filters": ((), (0, 1, 1), (1.5, 1, 1), ("a", 1, 1), (64, 64)),
+    "model.widths": ((), (15, 15, -1), (15, 15, 13, 3)),
+    "model.pool_size": (0,),
+    "model.dense_sizes": ((0,), (5.5,)),
+    "model.conv_dropout": (-0.1, 1.0, float("nan")),
+    "model.dense_dropout": (-0.1, 1.0, float("nan")),
+    "prior.name": ("furier", ""),
+    "prior.weight": (-1.0, float("nan"), float("inf")),
+    "prior.anneal": ("up",),
+    "prior.anneal_speed": (0.0, float("inf")),
+    "prior.examples": ("negatives",),
+    "prior.attributed": ("running",),
+    "prior.freq_limit": (0.0, -3.0, float("nan"), 500.0, 1e9),
+    "prior.softness": (0.0, -0.2, float("nan")),
+    "prior.smooth_sigma": (-1.0, float("nan"), float("inf")),
+    "prior.normalization": ("l2",),
+    "prior.boundary": ("wrap",),
+    "train.epochs": (0,),
+    "train.learning_rate": (0.0, -1e-3, float("nan"), float("inf")),
+    "train.stop_after_epochs": (-1,),
+    "train.stop_gain": (-0.1, float("nan")),
+    "train.select_on": ("auroc",),
+    "train.checkpoint_every": (0,),
+    "train.log_every": (0,),
+    "train.gradients_every": (0,),
+    "evaluate.split": ("all",),
+    "evaluate.batch_size": (0,),
+    "evaluate.negative_upsampling": (0.5, float("nan")),
+    "prepare.peaks": ((3,),),
+    "prepare.tasks": ((3,),),
+    "prepare.chromosome_names": ("chr",),
+    "prepare.window": (3,),
+    "prepare.min_summit_distance": (-1,),
+    "prepare.positive_reach": (-1,),
+    "prepare.max_unknown": (-0.1, 1.1, float("nan")),
+    "prepare.negatives_per_positive": (0,),
+    "prepare.gc_tolerance": (0.0, -0.1, float("nan")),
+    "prepare.peak_margin": (-1,),
+    "prepare.split": ("random",),
+    "prepare.block_size": (0,),
+    "prepare.fractions": ((0.5, 0.5), (0.5, 0.2, 0.2), (1.2, -0.1, -0.1), ("a", 0.5, 0.5)),
+    "prepare.valid_chromosomes": ((8,),),
+    "prepare.test_chromosomes": ((1,),),
+    "prepare.seed": (-1,),
+    "seed": (-1, 2**32),
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_wrong_value_is_named(field, value):
+    message = refusal(check_config, changed(field, value))
+    assert f"config.{field} (=" in message and str(value) in message
+    assert re.search(r"must|leaves nothing to penalise|too short|they need", message)
+
+
+def test_every_check_has_a_wrong_value():
+    assert {f"{section}.{name}" for section, checks in _CHECKS.items() for name in checks} <= set(WRONG)
+
+
+def test_every_number_and_choice_is_checked():
+    """Only switches, paths and names of the user's own need no check of their range."""
+    free = {
+        f"{section}.{name}"
+        for section, name in FIELDS
+        if isinstance(default_config()[section][name], bool)
+    } | {"data.dataset", "prepare.output", "prepare.name", "prepare.genome", "prepare.terms"}  # fmt: skip
+    assert {f"{section}.{name}" for section, name in FIELDS} - free <= set(WRONG)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.input_length", 79),  # one base short of the widths and the pool
+        ("model.widths", (950, 15, 13)),
+        ("model.pool_size", 990),
+    ],
+)
+def test_input_must_fill_the_model(field, value):
+    message = refusal(check_config, changed(field, value))
+    assert "data.input_length" in message and "bases" in message
+
+
+def test_limits_themselves_are_accepted():
+    check_config(changed("data.input_length", 80 + 300))
+    check_config(changed("prior.freq_limit", 499.0))
+    check_config(changed("seed", 2**32 - 1))
+    config = changed("prior.freq_limit", 500.0)
+    config.prior.weight = 0.0  # a prior that is off need not make sense
+    check_config(config)
+
+
+PREPARE = {"prepare.output": "x", "prepare.name": "n", "prepare.genome": "g", "prepare.peaks": ("p",),
+           "prepare.tasks": ("t",)}  # fmt: skip
+
+
+def prepared(**changes) -> ml_collections.ConfigDict:
+    config = default_config()
+    config.update_from_flattened_dict(PREPARE | {f"prepare.{name}": value for name, value in changes.items()})
+    return config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("output", ""),
+        ("output", str(tiny.ROOT)),
+        ("name", ""),
+        ("genome", ""),
+        ("peaks", ("",)),
+        ("peaks", ()),
+        ("tasks", ("",)),
+        ("tasks", ("t", "u")),
+    ],
+)
+def test_what_prepare_needs(field, value):
+    check_prepare(prepared())
+    assert re.search(r"config\.prepare\.(peaks|tasks|" + field + ")", refusal(check_prepare, prepared(**{field: value})))
+
+
+def test_tasks_need_different_names():
+    message = refusal(check_prepare, prepared(peaks=("p", "q"), tasks=("t", "t")))
+    assert "config.prepare.tasks (=('t', 't'))" in message and "different" in message
+
+
+# ---- the shipped configs
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_config(path):
+    scope: dict = {}
+    exec(compile(path.read_text(), path, "exec"), scope)
+    check_config(scope["get_config"]())
+    assert f"python -m experiments.train --config=configs/{path.name} --workdir=runs/{path.stem}" in scope["__doc__"]
+    assert "Time: " in scope["__doc__"] and "Expected: " in scope["__doc__"]
+    for placeholder in ("TIME", "RESULT", "TODO"):
+        assert placeholder not in scope["__doc__"]
+
+
+# ---- the command line
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> tiny.World:
+    return tiny.make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("--config.train.epochz=3", ("config.train.epochz", "epochs")),
+        ("--config.trian.epochs=3", ("config.trian.epochs", "train")),
+        ("--config.sed=3", ("config.sed", "seed")),
+        ("--config.train.epochs=many", ("config.train.epochs=many",)),
+        ("--config.train.epochs=2.5", ("config.train.epochs=2.5",)),
+        ("--config.train.learning_rate=fast", ("config.train.learning_rate=fast",)),
+        ("--config.data.reverse_complement=maybe", ("config.data.reverse_complement=maybe",)),
+        ("--config.model.filters=(4,", ("config.model.filters",)),
+        ("--config.model.filters=('a',)", ("config.model.filters",)),
+        ("--config.prior=3", ("config.prior=3",)),
+        ("--config.prior.name=furier", ("config.prior.name (='furier')", "fourier, smoothness, sparsity")),
+        ("--config.data.batch_size=7", ("config.data.batch_size (=7)", "even")),
+        ("--config.data.jitter=11", ("jitter (=11)", "window of 80")),
+        ("--config.data.dataset=", ("config.data.dataset is empty",)),
+        ("--config.data.dataset=nowhere", ("nowhere: no data set", "experiments.prepare")),
+        ("--wrkdir=x", ("wrkdir", "workdir")),
+        ("extra", ("'extra' is not a flag",)),
+        ("--workdir=", ("--workdir is missing",)),
+    ],
+)
+def test_mistake_on_the_command_line(world, dataset, tmp_path, argument, parts):
+    arguments = [f"--workdir={tmp_path / 'run'}", argument]
+    error = world.command("train", *arguments).error
+    for part in parts:
+        assert part in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def dataset(world):
+    assert world.command("prepare").status == 0
+    return world.dataset
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("config.train.epochz = 3", ("epochz", "epochs")),
+        ("config.trian.epochs = 3", ("trian",)),
+        ("config.train.epochs = 'many'", ("str", "int")),
+        ("config.model.filters = 4", ("int", "tuple")),
+        ("config.train.epochs = 0", ("config.train.epochs (=0)",)),
+        ("config = config.train.epochs.x", ("AttributeError",)),
+        ("1 / 0", ("ZeroDivisionError",)),
+        ("import nothing_like_it", ("nothing_like_it",)),
+        ("config.train.epochs = = 3", ("line 6", "SyntaxError")),
+    ],
+)
+def test_mistake_in_the_file(tmp_path, line, parts):
+    path = tmp_path / "mine.py"
+    head = "from experiments.config import default_config\n\n\ndef get_config():\n    config = default_config()\n"
+    path.write_text(f"{head}    {line}\n    return config\n")
+    error = tiny.command("train", f"--config={path}", f"--workdir={tmp_path / 'run'}").error
+    for part in parts:
+        assert part in error
+    assert str(path) in error or "config.train.epochs (=0)" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_file_without_a_config(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("x = 3\n")
+    assert str(path) in tiny.command("train", f"--config={path}").error
+
+
+def test_missing_file_and_missing_flag():
+    error = tiny.command("train", "--config=configs/nothing.py").error
+    assert "--config=configs/nothing.py: there is no such file" in error
+    assert "--config is missing" in tiny.command("train").error
+
+
+def test_the_real_command_line(tmp_path):
+    """As the server of tiny.py, so does `python -m`."""
+    path = f"--config={tiny.ROOT / 'configs' / 'quickstart.py'}"
+    outcome = tiny.finish(tiny.start("train", path, f"--workdir={tmp_path / 'run'}", "--config.train.epochz=3"))
+    assert "config.train.epochz" in outcome.error
+    assert not (tmp_path / "run").exists()

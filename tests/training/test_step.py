@@ -1,0 +1,324 @@
+"""One training step, held against the same mathematics written out plainly."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from experiments.build import prior_weight_of
+from fprior import fourier_prior
+from fprior.data.dataset import Batch
+from fprior.errors import InputError
+from fprior.models import BinaryModel
+from fprior.sequence import one_hot
+from fprior.training.state import State, init_state
+from fprior.training.step import ATTRIBUTED, Recipe, gradient_report, losses_of, train_step
+
+LENGTH, ROWS = 32, 4  # ROWS positives, then as many negatives
+MODEL = BinaryModel(num_tasks=2, filters=(4,), widths=(5,), pool_size=7, dense_sizes=(6,))
+PRIOR = partial(fourier_prior, freq_limit=5.0)
+SGD = optax.sgd(1.0)  # the parameters move by the gradient
+
+
+def make_batch(seed: int = 0) -> Batch:
+    tokens = np.random.default_rng(seed).integers(0, 5, (2 * ROWS, LENGTH))
+    labels = np.repeat([[1, 0], [0, 0]], ROWS, axis=0)
+    labels[1] = 1, -1
+    return Batch(one_hot(tokens), jnp.asarray(labels, jnp.int8), jnp.arange(2 * ROWS))
+
+
+def make_state(model=MODEL, optimizer=SGD, seed: int = 3) -> State:
+    """A state whose running statistics are those of no batch."""
+    state = init_state(model, optimizer, seed, LENGTH)
+    return state.replace(statistics=jax.tree.map(lambda leaf: leaf * 1.3 + 0.1, state.statistics))
+
+
+BATCH, STATE = make_batch(), make_state()
+
+
+def recipe(**changes) -> Recipe:
+    return Recipe(**{"model": MODEL, "optimizer": SGD, "prior": PRIOR, "prior_rows": ROWS} | changes)
+
+
+def close(a, b, **tolerance) -> None:
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(partial(np.testing.assert_allclose, **{"rtol": 2e-5, "atol": 2e-6} | tolerance), a, b)
+
+
+def same(a, b) -> bool:
+    return all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))
+
+
+def plain_correctness(params, state: State = STATE, batch: Batch = BATCH):
+    """Mean cross entropy of the positives and of the negatives, averaged, and the new statistics."""
+    logits, statistics = MODEL.apply({"params": params, **state.statistics}, batch.x, train=True, mutable="batch_stats")
+    probability = jax.nn.sigmoid(logits)
+    positive, negative = batch.labels == 1, batch.labels == 0
+    loss = -jnp.sum(jnp.where(positive, jnp.log(probability), 0)) / positive.sum()
+    return (loss - jnp.sum(jnp.where(negative, jnp.log(1 - probability), 0)) / negative.sum()) / 2, statistics
+
+
+def track(x, gradient):
+    """|(gradient − its mean over the bases) × input|, summed over bases."""
+    return jnp.abs(x * (gradient - gradient.sum(-1, keepdims=True) / 4)).sum(-1)
+
+
+def plain_prior(params, mode: str, batch: Batch = BATCH, rows: int = ROWS):
+    """The prior's mean over the first rows, each example's gradient taken by itself."""
+    variables = {"params": params, **STATE.statistics}
+    if mode == "training":
+        training = partial(MODEL.apply, variables, train=True, mutable="batch_stats")
+        tracks = track(batch.x, jax.grad(lambda x: training(x)[0].sum())(batch.x))[:rows]
+    else:
+        if mode == "batch":
+            _, updated = MODEL.apply(variables, batch.x, train=True, mutable=["batch_stats", "batch_moments"])
+            variables = {"params": params, "batch_stats": updated["batch_moments"]}
+        gradient = jax.grad(lambda x: MODEL.apply(variables, x[None]).sum())
+        tracks = [track(x, gradient(x)) for x in batch.x[:rows]]
+    return jnp.mean(jnp.stack([PRIOR(one) for one in tracks]))
+
+
+# ---- without a prior
+
+
+def test_without_prior_it_is_plain_training():
+    # A bias before a normalisation has a gradient of rounding errors, which Adam's usual ε would blow up.
+    optimizer = optax.adam(1e-2, eps=1e-3)
+    state, here = make_state(optimizer=optimizer), recipe(optimizer=optimizer, prior=None)
+    params, statistics, moments = state.params, state.statistics, optimizer.init(state.params)
+    step = jax.jit(partial(train_step, recipe=here))
+    for number in range(3):
+        batch = make_batch(number)
+        plain = make_state(optimizer=optimizer).replace(statistics=statistics)
+        (loss, statistics), gradient = jax.value_and_grad(plain_correctness, has_aux=True)(params, plain, batch)
+        updates, moments = optimizer.update(gradient, moments, params)
+        params = optax.apply_updates(params, updates)
+        state, info = step(state, batch)
+        close(info["loss/correctness"], loss)
+        assert set(info) == {"loss/correctness", "loss/total"}
+        assert info["loss/total"] == info["loss/correctness"]
+    close(state.params, params, rtol=1e-4)
+    close(state.statistics, statistics, rtol=1e-4)
+    assert state.step == 3 and state.seed == 3
+
+
+def test_class_average_can_be_switched_off():
+    logits, _ = MODEL.apply(
+        {"params": STATE.params, **STATE.statistics}, BATCH.x, train=True, mutable=["batch_stats", "batch_moments"]
+    )
+    entropy = optax.sigmoid_binary_cross_entropy(logits, BATCH.labels == 1)
+    loss = losses_of(STATE.params, STATE, BATCH, recipe(prior=None, class_averaged=False))[0]["correctness"]
+    close(loss, jnp.mean(entropy[BATCH.labels >= 0]))
+    assert abs(loss - plain_correctness(STATE.params)[0]) > 1e-4
+
+
+# ---- the prior
+
+
+@pytest.mark.parametrize("mode", ATTRIBUTED)
+def test_prior_and_gradients_agree_with_the_plain_version(mode):
+    here = recipe(attributed=mode)
+    losses = losses_of(STATE.params, STATE, BATCH, here)[0]
+    # The attribution in training mode is rounding error (see Recipe), and so is what is made of it.
+    loose = {"rtol": 0.5} if mode == "training" else {}
+    close(losses["prior"], plain_prior(STATE.params, mode), **loose)
+    assert 0.01 < losses["prior"] < 1
+    if mode == "training":
+        return
+    task = jax.grad(lambda params: plain_correctness(params)[0])(STATE.params)
+    prior = jax.grad(plain_prior)(STATE.params, mode)
+    dot = sum(jnp.vdot(a, b) for a, b in zip(*map(jax.tree.leaves, (task, prior)), strict=True))
+    norms = [jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))) for tree in (task, prior)]
+    expected = {"correctness": norms[0], "prior": norms[1]}
+    report = jax.jit(partial(gradient_report, recipe=here))(STATE, BATCH)
+    close(report, {
+        **{f"gradient_norm/{name}": norm for name, norm in expected.items()},
+        "gradient_cosine": dot / norms[0] / norms[1],
+    }, rtol=1e-3, atol=1e-5)  # fmt: skip
+    assert norms[1] > 1e-3
+
+
+def test_training_mode_goes_through_the_batch_statistics():
+    """Without the last normalisation the training-mode attribution is no rounding error: it can be held to account."""
+    model = BinaryModel(num_tasks=1, filters=(4,), widths=(5,), pool_size=7, dense_sizes=())
+    state = make_state(model)
+    here = {mode: recipe(model=model, attributed=mode) for mode in ATTRIBUTED}
+    priors = {mode: losses_of(state.params, state, BATCH._replace(labels=BATCH.labels[:, :1]), here[mode])[0]["prior"]
+              for mode in ATTRIBUTED}  # fmt: skip
+
+    def objective(x):
+        variables = {"params": state.params, **state.statistics}
+        return model.apply(variables, x, train=True, mutable=["batch_stats", "batch_moments"])[0].sum()
+
+    close(priors["training"], PRIOR(track(BATCH.x, jax.grad(objective)(BATCH.x))[:ROWS]).mean(), rtol=1e-4)
+    values = list(priors.values())
+    assert min(abs(a - b) for i, a in enumerate(values) for b in values[:i]) > 1e-5
+
+
+def test_centring_can_be_switched_off():
+    variables = {"params": STATE.params, **STATE.statistics}
+    gradient = jax.grad(lambda x: MODEL.apply(variables, x).sum())(BATCH.x)
+    plain = PRIOR(jnp.abs(BATCH.x * gradient).sum(-1)[:ROWS]).mean()
+    centred, uncentred = (
+        losses_of(STATE.params, STATE, BATCH, recipe(attributed="evaluation", centred=kind))[0]["prior"]
+        for kind in (True, False)
+    )
+    close(uncentred, plain)
+    assert abs(centred - uncentred) > 1e-3
+
+
+@pytest.mark.parametrize("mode", ["batch", "evaluation"])
+def test_total_gradient_is_task_plus_weight_times_prior(mode):
+    weight = 0.5
+    here = recipe(attributed=mode, prior_weight=lambda step: jnp.float32(weight))
+    after, info = jax.jit(partial(train_step, recipe=here))(STATE, BATCH)
+    task = jax.grad(lambda params: plain_correctness(params)[0])(STATE.params)
+    prior = jax.grad(plain_prior)(STATE.params, mode)
+    expected = jax.tree.map(lambda old, a, b: old - (a + weight * b), STATE.params, task, prior)
+    close(after.params, expected, rtol=1e-3, atol=1e-5)
+    close(info["loss/total"], info["loss/correctness"] + weight * info["loss/prior"])
+    assert set(info) == {"loss/correctness", "loss/prior", "loss/total", "prior_weight"}
+    assert info["prior_weight"] == weight
+
+
+def test_batch_mode_gradient_includes_that_of_the_statistics():
+    """The directional derivative in float64: what the batch's statistics do to the prior is part of the gradient."""
+    with jax.enable_x64(True):
+        wide = partial(jax.tree.map, lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64))
+        state = STATE.replace(params=wide(STATE.params), statistics=wide(STATE.statistics))
+        batch = BATCH._replace(x=wide(BATCH.x))
+        rng = np.random.default_rng(0)
+        direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), state.params)
+        prior = jax.jit(lambda params: losses_of(params, state, batch, recipe(attributed="batch"))[0]["prior"])
+        gradient = jax.grad(prior)(state.params)
+        analytic = sum(jnp.vdot(a, b) for a, b in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True))
+        move = lambda size: jax.tree.map(lambda leaf, way: leaf + size * way, state.params, direction)  # noqa: E731
+        numeric = (prior(move(1e-6)) - prior(move(-1e-6))) / 2e-6
+        assert abs(analytic) > 1e-3
+        np.testing.assert_allclose(numeric, analytic, rtol=1e-5)
+
+
+def test_prior_on_positives_is_a_mask():
+    """The mean over the first rows is that of the rows by themselves; `None` takes all."""
+
+    def prior(rows: int | None, batch: Batch = BATCH):
+        return losses_of(STATE.params, STATE, batch, recipe(attributed="evaluation", prior_rows=rows))[0]["prior"]
+
+    singles = [prior(None, jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], BATCH)) for i in range(2 * ROWS)]
+    close(prior(ROWS), jnp.mean(jnp.stack(singles[:ROWS])))
+    close(prior(None), jnp.mean(jnp.stack(singles)))
+    assert abs(prior(ROWS) - prior(None)) > 1e-3
+
+
+def with_other_negatives() -> Batch:
+    return BATCH._replace(x=BATCH.x.at[ROWS:].set(make_batch(9).x[ROWS:]))
+
+
+def test_an_evaluated_example_does_not_depend_on_its_batch():
+    def prior(mode: str, batch: Batch):
+        return losses_of(STATE.params, STATE, batch, recipe(attributed=mode))[0]["prior"]
+
+    assert prior("evaluation", BATCH) == prior("evaluation", with_other_negatives())
+    assert prior("batch", BATCH) != prior("batch", with_other_negatives())  # through the statistics, and only there
+
+
+@pytest.mark.parametrize("mode", ATTRIBUTED)
+def test_the_prior_leaves_statistics_and_correctness_alone(mode):
+    plain, statistics = losses_of(STATE.params, STATE, BATCH, recipe(prior=None))
+    losses, updated = losses_of(STATE.params, STATE, BATCH, recipe(attributed=mode))
+    close(updated, statistics)
+    close(losses["correctness"], plain["correctness"])
+    assert set(plain) == {"correctness"} and set(updated) == {"batch_stats"}
+    assert not same(updated, STATE.statistics)
+
+
+def test_batch_mode_needs_our_normalisation():
+    class Foreign(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train=False):
+            x = nn.BatchNorm(use_running_average=not train)(x.reshape(len(x), -1))
+            return nn.Dense(2)(x)
+
+    state = make_state(Foreign())
+    with pytest.raises(InputError, match="evaluation"):
+        losses_of(state.params, state, BATCH, recipe(model=Foreign(), attributed="batch"))
+    losses_of(state.params, state, BATCH, recipe(model=Foreign(), attributed="evaluation"))
+
+
+def test_model_without_statistics():
+    class Linear(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train=False):
+            return nn.Dense(2)(x.reshape(len(x), -1))
+
+    state = make_state(Linear())
+    values = [
+        losses_of(state.params, state, BATCH, recipe(model=Linear(), attributed=mode))[0]["prior"]
+        for mode in ATTRIBUTED
+    ]
+    close(values, [values[0]] * 3)
+    assert train_step(state, BATCH, recipe=recipe(model=Linear()))[0].step == 1
+
+
+def test_a_prior_without_a_gradient_shows_in_the_report():
+    report = gradient_report(STATE, BATCH, recipe=recipe(prior=lambda track: 0.0 * track.sum(-1)))
+    assert report["gradient_norm/prior"] == 0 and report["gradient_cosine"] == 0
+    assert report["gradient_norm/correctness"] > 0
+
+
+def test_unknown_mode():
+    with pytest.raises(ValueError, match=r"attributed \(='running'\) must be one of"):
+        recipe(attributed="running")
+
+
+# ---- weight, random numbers, compilation
+
+
+@pytest.mark.parametrize(
+    ("anneal", "speed", "expected"),
+    [
+        ("none", 1.0, [4, 4, 4, 4]),
+        ("inflate", 1.0, [4 * (2 / (1 + np.exp(-e)) - 1) for e in range(4)]),
+        ("deflate", 0.3, [4 * np.exp(-0.3 * e) for e in range(4)]),
+    ],
+)
+def test_prior_weight_by_epoch(anneal, speed, expected):
+    weight = prior_weight_of(ConfigDict({"prior": {"weight": 4.0, "anneal": anneal, "anneal_speed": speed}}), 10)
+    values = [float(weight(jnp.int32(step))) for step in range(40)]
+    np.testing.assert_allclose(values, np.repeat(expected, 10), rtol=1e-6)
+    here = recipe(prior_weight=weight)
+    _, info = train_step(STATE.replace(step=jnp.int32(25)), BATCH, recipe=here)
+    np.testing.assert_allclose(info["prior_weight"], expected[2], rtol=1e-6)
+
+
+def test_dropout_is_keyed_by_seed_and_step():
+    model = BinaryModel(num_tasks=2, filters=(4,), widths=(5,), pool_size=7, dense_sizes=(6,), conv_dropout=0.3)
+    here = recipe(model=model, prior=None)
+    loss = jax.jit(lambda state: losses_of(state.params, state, BATCH, here)[0]["correctness"])
+    at = {(seed, step): loss(STATE.replace(seed=jnp.uint32(seed), step=jnp.int32(step)))
+          for seed, step in ((0, 0), (0, 1), (1, 0))}  # fmt: skip
+    assert len({float(value) for value in at.values()}) == 3
+    assert loss(STATE.replace(seed=jnp.uint32(0), step=jnp.int32(1))) == at[0, 1]
+
+
+def test_donated_state_is_compiled_once():
+    state = make_state(optimizer=optax.adam(1e-3))
+    step = jax.jit(partial(train_step, recipe=recipe(optimizer=optax.adam(1e-3))), donate_argnums=0)
+    for number in range(3):
+        before = state
+        state, _ = step(before, BATCH)
+        assert state.step == number + 1
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(before.params))
+    assert step._cache_size() == 1
+    assert state.step.dtype == jnp.int32 and state.seed.dtype == jnp.uint32
+
+
+def test_initial_state_is_a_function_of_the_seed():
+    assert same(init_state(MODEL, SGD, 1, LENGTH), init_state(MODEL, SGD, 1, LENGTH))
+    assert not same(init_state(MODEL, SGD, 1, LENGTH).params, init_state(MODEL, SGD, 2, LENGTH).params)
+    assert set(STATE.statistics) == {"batch_stats"}
