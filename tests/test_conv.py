@@ -16,7 +16,6 @@ from fprior.conv import conv, forward_p, input_gradient_p, weight_gradient_p
 # batch, length, channels, filters, width, dilation, padding
 CASES = [
     (2, 9, 3, 2, 3, 1, "valid"),
-    (2, 9, 2, 3, 4, 1, "same"),
     (1, 10, 2, 2, 5, 2, "same"),  # a batch of one
     (2, 11, 2, 2, 4, 3, "same"),  # an odd reach: one zero more after the end than before the start
     (2, 9, 1, 2, 3, 4, "valid"),  # an output of length one
@@ -85,7 +84,7 @@ def test_agrees_with_xla_up_to_the_third_derivative(case):
 
 
 def test_mixed_derivatives_one_by_one():
-    case = CASES[2]
+    case = CASES[1]
     x, w = arrays(case)
 
     def every_mixture(f):
@@ -119,7 +118,7 @@ def test_definition(dilation, padding):
         close(conv(jnp.asarray(x), jnp.asarray(w), dilation=dilation, padding=padding), y)
 
 
-@pytest.mark.parametrize("case", [CASES[2], CASES[3], CASES[4]], ids=str)
+@pytest.mark.parametrize("case", [CASES[1], CASES[2], CASES[3]], ids=str)
 def test_three_contractions_of_one_trilinear_form(case):
     """<F(x, w), y> = <x, I(y, w)> = <w, W(x, y)>."""
     x, w = arrays(case)
@@ -146,7 +145,7 @@ def test_numerical_derivatives_of_a_curved_function():
 
 
 def test_linear_in_both_arguments():
-    case = CASES[3]
+    case = CASES[2]
     f = jax.jit(ours(case))
     (x, w), (u, v) = arrays(case), arrays(case, seed=1)
     close(f(2 * x - 3 * u, w), 2 * f(x, w) - 3 * f(u, w))
@@ -168,7 +167,7 @@ def test_forward_mode_and_what_is_built_on_it():
 
 
 def test_rematerialisation_jit_and_eager_agree():
-    case = CASES[1]
+    case = CASES[0]
     x, w = arrays(case)
     gradient = jax.grad(bent(ours(case)), (0, 1))
     close(jax.grad(bent(jax.checkpoint(ours(case))), (0, 1))(x, w), gradient(x, w))
@@ -220,7 +219,7 @@ def test_shard_map_with_a_replicated_kernel():
 
     The output specification claims a replicated gradient, and `shard_map` refuses one that is not.
     """
-    case = CASES[2]
+    case = CASES[1]
     x, w = arrays(case)
     loss = bent(ours(case))
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,9 +82,9 @@ class World(NamedTuple):
     dataset: Path
     config: Path
 
-    def command(self, name: str, *arguments: str) -> Outcome:
+    def command(self, name: str, *arguments: str, **options) -> Outcome:
         """`python -m experiments.NAME --config=… arguments`."""
-        return command(name, f"--config={self.config}", *arguments)
+        return command(name, f"--config={self.config}", *arguments, **options)
 
 
 def make_world(folder: Path, seed: int = 0) -> World:
@@ -123,7 +124,7 @@ def write_fasta(path: Path, sequences: dict[str, str]) -> None:
 
 # Starting Python and importing JAX takes longer than a tiny command: one process imports once and forks for each.
 _SERVER = """
-import json, os, sys, traceback
+import itertools, json, os, sys, traceback
 sys.path.insert(0, os.getcwd())
 from absl import flags
 from experiments import evaluate, prepare, report, train
@@ -134,10 +135,30 @@ COMMANDS = {
     "evaluate": (evaluate.main, {"workdir": "directory"}),
     "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
 }
+
+
+def signal_at(signal, moment, folder, report):
+    # Sends this process the signal just before the moment-th time that it opens or changes something in the folder.
+    moments = itertools.count(1)
+
+    def hook(event, arguments):
+        if event in EVENTS and any(isinstance(a, (str, os.PathLike)) and folder in os.fspath(a) for a in arguments):
+            number = next(moments)
+            if number == moment:
+                os.kill(os.getpid(), signal)
+            os.write(report, b".")
+
+    sys.addaudithook(hook)
+
+
+EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
 for line in sys.stdin:
     order = json.loads(line)
     child = os.fork()
     if child == 0:
+        if order["interrupt"]:
+            report = os.open(order["moments"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            signal_at(*order["interrupt"], report)
         for number, name in ((1, order["out"]), (2, order["err"])):
             os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.argv = [f"experiments/{order['name']}.py", *order["arguments"]]
@@ -159,14 +180,12 @@ for line in sys.stdin:
 
 
 @functools.cache
-def _server() -> tuple[subprocess.Popen, str, str]:
-    import tempfile
-
+def _server() -> tuple[subprocess.Popen, str]:
     folder = tempfile.TemporaryDirectory()
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
         cwd=ROOT,
-        env=environment(),
+        env=environment() | compilation_cache(folder.name),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -180,22 +199,45 @@ def _server() -> tuple[subprocess.Popen, str, str]:
         folder.cleanup()
 
     atexit.register(close)
-    return process, f"{folder.name}/out", f"{folder.name}/err"
+    return process, folder.name
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "JAX_PLATFORMS": "cpu", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def command(name: str, *arguments: str) -> Outcome:
+def compilation_cache(folder: str) -> dict[str, str]:
+    """What the many runs of the tests compile is the same each time."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": f"{folder}/compiled",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+class Interrupt(NamedTuple):
+    """A signal that a command receives just before the moment-th time that it opens or changes a file in a folder."""
+
+    signal: int
+    moment: int
+    folder: str
+
+
+def command(name: str, *arguments: str, interrupt: Interrupt | None = None) -> Outcome:
     """Runs a command as `python -m experiments.NAME` does, in a process of its own."""
-    process, out, err = _server()
-    order = {"name": name, "arguments": [str(argument) for argument in arguments], "out": out, "err": err}
+    process, folder = _server()
+    order = {"name": name, "arguments": [str(argument) for argument in arguments], "interrupt": interrupt}
+    order |= {key: f"{folder}/{key}" for key in ("out", "err", "moments")}
     process.stdin.write(json.dumps(order) + "\n")
     process.stdin.flush()
     status = process.stdout.readline()
     assert status, "the server of commands has died"
-    return Outcome(int(status), Path(out).read_text(), Path(err).read_text())
+    return Outcome(int(status), Path(order["out"]).read_text(), Path(order["err"]).read_text())
+
+
+def moments() -> int:
+    """How many moments the last command with an `interrupt` lived to see."""
+    return Path(_server()[1], "moments").stat().st_size
 
 
 def start(name: str, *arguments: str, **options) -> subprocess.Popen:

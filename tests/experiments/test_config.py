@@ -193,7 +193,9 @@ def prepared(**changes) -> ml_collections.ConfigDict:
 )
 def test_what_prepare_needs(field, value):
     check_prepare(prepared())
-    assert re.search(r"config\.prepare\.(peaks|tasks|" + field + ")", refusal(check_prepare, prepared(**{field: value})))
+    assert re.search(
+        r"config\.prepare\.(peaks|tasks|" + field + ")", refusal(check_prepare, prepared(**{field: value}))
+    )
 
 
 def test_tasks_need_different_names():

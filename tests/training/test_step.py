@@ -1,5 +1,6 @@
 """One training step, held against the same mathematics written out plainly."""
 
+import functools
 from functools import partial
 
 import flax.linen as nn
@@ -32,6 +33,7 @@ def make_batch(seed: int = 0) -> Batch:
     return Batch(one_hot(tokens), jnp.asarray(labels, jnp.int8), jnp.arange(2 * ROWS))
 
 
+@functools.cache
 def make_state(model=MODEL, optimizer=SGD, seed: int = 3) -> State:
     """A state whose running statistics are those of no batch."""
     state = init_state(model, optimizer, seed, LENGTH)
@@ -83,6 +85,12 @@ def plain_prior(params, mode: str, batch: Batch = BATCH, rows: int = ROWS):
     return jnp.mean(jnp.stack([PRIOR(one) for one in tracks]))
 
 
+@functools.cache
+def plain_gradients(mode: str):
+    task = jax.jit(jax.grad(lambda params: plain_correctness(params)[0]))
+    return task(STATE.params), jax.jit(jax.grad(plain_prior), static_argnums=1)(STATE.params, mode)
+
+
 # ---- without a prior
 
 
@@ -92,10 +100,11 @@ def test_without_prior_it_is_plain_training():
     state, here = make_state(optimizer=optimizer), recipe(optimizer=optimizer, prior=None)
     params, statistics, moments = state.params, state.statistics, optimizer.init(state.params)
     step = jax.jit(partial(train_step, recipe=here))
+    plain_gradient = jax.jit(jax.value_and_grad(plain_correctness, has_aux=True))
     for number in range(3):
         batch = make_batch(number)
         plain = make_state(optimizer=optimizer).replace(statistics=statistics)
-        (loss, statistics), gradient = jax.value_and_grad(plain_correctness, has_aux=True)(params, plain, batch)
+        (loss, statistics), gradient = plain_gradient(params, plain, batch)
         updates, moments = optimizer.update(gradient, moments, params)
         params = optax.apply_updates(params, updates)
         state, info = step(state, batch)
@@ -130,8 +139,7 @@ def test_prior_and_gradients_agree_with_the_plain_version(mode):
     assert 0.01 < losses["prior"] < 1
     if mode == "training":
         return
-    task = jax.grad(lambda params: plain_correctness(params)[0])(STATE.params)
-    prior = jax.grad(plain_prior)(STATE.params, mode)
+    task, prior = plain_gradients(mode)
     dot = sum(jnp.vdot(a, b) for a, b in zip(*map(jax.tree.leaves, (task, prior)), strict=True))
     norms = [jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree))) for tree in (task, prior)]
     expected = {"correctness": norms[0], "prior": norms[1]}
@@ -177,8 +185,7 @@ def test_total_gradient_is_task_plus_weight_times_prior(mode):
     weight = 0.5
     here = recipe(attributed=mode, prior_weight=lambda step: jnp.float32(weight))
     after, info = jax.jit(partial(train_step, recipe=here))(STATE, BATCH)
-    task = jax.grad(lambda params: plain_correctness(params)[0])(STATE.params)
-    prior = jax.grad(plain_prior)(STATE.params, mode)
+    task, prior = plain_gradients(mode)
     expected = jax.tree.map(lambda old, a, b: old - (a + weight * b), STATE.params, task, prior)
     close(after.params, expected, rtol=1e-3, atol=1e-5)
     close(info["loss/total"], info["loss/correctness"] + weight * info["loss/prior"])
@@ -307,7 +314,7 @@ def test_dropout_is_keyed_by_seed_and_step():
 
 
 def test_donated_state_is_compiled_once():
-    state = make_state(optimizer=optax.adam(1e-3))
+    state = jax.tree.map(jnp.array, make_state(optimizer=optax.adam(1e-3)))
     step = jax.jit(partial(train_step, recipe=recipe(optimizer=optax.adam(1e-3))), donate_argnums=0)
     for number in range(3):
         before = state
@@ -319,6 +326,6 @@ def test_donated_state_is_compiled_once():
 
 
 def test_initial_state_is_a_function_of_the_seed():
-    assert same(init_state(MODEL, SGD, 1, LENGTH), init_state(MODEL, SGD, 1, LENGTH))
-    assert not same(init_state(MODEL, SGD, 1, LENGTH).params, init_state(MODEL, SGD, 2, LENGTH).params)
+    one, again, other = (init_state(MODEL, SGD, seed, LENGTH) for seed in (1, 1, 2))
+    assert same(one, again) and not same(one.params, other.params)
     assert set(STATE.statistics) == {"batch_stats"}
