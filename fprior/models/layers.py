@@ -87,9 +87,15 @@ class BatchNorm(nn.Module):
 def max_pool(x: jax.Array, size: int) -> jax.Array:
     """Maxima of consecutive windows of `size` positions, `(B, L, C)` to `(B, L // size, C)`; a rest is left out.
 
-    The windows do not overlap, so this is a reshape, whose derivatives of every order stay elementwise.
-    Where several positions share the maximum the gradient is divided evenly between them.
+    Where several positions share the maximum the first takes the gradient.
+
+    The windows do not overlap, so that this is a reshape and a selection. The selected position is an integer,
+    computed once: the derivative of `jnp.max` compares x with its maximum instead, and a compiler that computes x
+    twice, rounding differently, then finds no position that is equal, and divides by their number.
     """
     batch, length, channels = x.shape
     windows = length // size
-    return jnp.max(x[:, : windows * size].reshape(batch, windows, size, channels), axis=2)
+    x = x[:, : windows * size].reshape(batch, windows, size, channels)
+    chosen = jnp.argmax(jax.lax.stop_gradient(x), axis=2)
+    is_chosen = jnp.arange(size)[:, None] == chosen[:, :, None]
+    return jnp.sum(jnp.where(is_chosen, x, 0), axis=2)

@@ -356,3 +356,18 @@ def test_max_pool_shares_the_gradient_between_ties():
     second = jax.grad(lambda x: jnp.sum(jax.grad(lambda x: jnp.sum(max_pool(x, 3) ** 2))(x) ** 2))(x)
     assert np.all(np.isfinite(second))
     close(second[0, 6:, 0], [-8.0, 0, 0])  # of (2x)²
+
+
+def test_compiled_input_gradient_is_the_uncompiled_one():
+    """A compiler that computes the pool's input twice must not move the gradient between positions."""
+    model = BinaryModel(filters=(6,), widths=(9,), pool_size=10, dense_sizes=(8,))
+    x = jax.nn.one_hot(jax.random.randint(jax.random.key(0), (16, 60), 0, 4), 4)
+    variables = model.init(jax.random.key(0), x)
+
+    def gradient(variables, x):
+        _, updated = model.apply(variables, x, train=True, mutable=["batch_stats", "batch_moments"])
+        held = {"params": variables["params"], "batch_stats": updated["batch_moments"]}
+        return jax.grad(lambda x: jnp.sum(model.apply(held, x)))(x)
+
+    expected = gradient(variables, x)
+    np.testing.assert_allclose(jax.jit(gradient)(variables, x), expected, atol=1e-5 * np.abs(expected).max())

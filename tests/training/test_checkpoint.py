@@ -119,6 +119,7 @@ def test_incomplete_checkpoint_is_ignored(tmp_path, part, read_only):
     state, record = look_up(tmp_path, read_only=read_only)
     assert_same(state, state_at(2))
     assert record == progress(2)
+    assert newest.exists() == read_only
     if not read_only:  # the step can be written again
         fill(tmp_path, 5)
         assert_same(look_up(tmp_path)[0], state_at(5))
