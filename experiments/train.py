@@ -38,6 +38,8 @@ def main(config, workdir: str | None) -> None:
     dataset = dataset_of(config)
     plan = batch_plan(config, dataset)
     examples = examples_of(dataset, TRAIN)
+    if not all(len(dataset.select(VALID, positive=kind)) for kind in (True, False)):
+        raise InputError(f"{dataset.path}: the valid split lacks positives or negatives; prepare it with another split")
     steps_per_epoch = math.ceil(len(examples.positives) / plan.positives)
     recipe = recipe_of(config, dataset, plan, steps_per_epoch)
     if recipe.prior is not None and recipe.attributed == "training":
