@@ -139,11 +139,6 @@ def test_numerical_derivatives_to_third_order(mode):
     check_grads(jax.jit(ours(case)), arrays(case), order=3, modes=[mode], atol=1e-4, rtol=1e-4)
 
 
-def test_numerical_derivatives_of_a_curved_function():
-    case = (1, 4, 1, 1, 2, 1, "valid")
-    check_grads(jax.jit(bent(ours(case))), arrays(case), order=2, modes=["fwd", "rev"], atol=1e-4, rtol=1e-4)
-
-
 def test_linear_in_both_arguments():
     case = CASES[2]
     f = jax.jit(ours(case))

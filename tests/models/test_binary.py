@@ -261,17 +261,18 @@ def test_evaluation_changes_no_statistics(variables, x):
     jax.tree.map(np.testing.assert_array_equal, changed["batch_stats"], variables["batch_stats"])
 
 
-def test_initial_statistics_are_not_those_of_the_first_batch(x):
-    initial = jax.jit(lambda key, x: MODEL.init(key, x, train=True))(jax.random.key(0), x)
-    for statistics in initial["batch_stats"].values():
-        np.testing.assert_array_equal(statistics["mean"], 0)
-        np.testing.assert_array_equal(statistics["var"], 1)
-    for name, fan_in in (("Conv_0", 5 * 4), ("Conv_1", 4 * 3)):
-        for weights in initial["params"][name].values():
-            assert 0.5 / np.sqrt(fan_in) < np.max(np.abs(weights)) <= 1 / np.sqrt(fan_in)
+def test_initial_variables(x):
+    """Statistics that are not those of the first batch; weights within ±1/√(inputs), and filling that range."""
+    model = BinaryModel(filters=(40,), widths=(5,), pool_size=5, dense_sizes=())
+    initial = jax.jit(lambda key, x: model.init(key, x, train=True))(jax.random.key(0), x)
+    (statistics,) = initial["batch_stats"].values()
+    np.testing.assert_array_equal(statistics["mean"], 0)
+    np.testing.assert_array_equal(statistics["var"], 1)
+    for weights in initial["params"]["Conv_0"].values():
+        assert 0.8 / np.sqrt(5 * 4) < np.max(np.abs(weights)) <= 1 / np.sqrt(5 * 4)
 
 
-def test_dropout_only_in_training(variables, x):
+def test_dropout_only_in_training(variables, x, apply):
     with_dropout = MODEL.clone(conv_dropout=0.5, dense_dropout=0.5)
 
     @jax.jit
@@ -282,7 +283,7 @@ def test_dropout_only_in_training(variables, x):
     one, same, other = train(jax.random.key(0)), train(jax.random.key(0)), train(jax.random.key(1))
     np.testing.assert_array_equal(one, same)
     assert np.max(np.abs(one - other)) > 1e-3
-    close(jax.jit(with_dropout.apply)(variables, x), jax.jit(MODEL.apply)(variables, x), 1e-6)
+    close(jax.jit(with_dropout.apply)(variables, x), apply(variables, x), 1e-6)
     with pytest.raises(InvalidRngError, match="dropout"):
         jax.eval_shape(lambda: with_dropout.apply(variables, x, train=True, mutable=["batch_stats"]))
 
@@ -343,7 +344,7 @@ def test_max_pool():
     assert pooled.shape == (2, 2, 2)
     for window in range(2):
         np.testing.assert_array_equal(pooled[:, window], x[:, 3 * window : 3 * window + 3].max(1))
-    of_input = np.asarray(jax.grad(lambda x: jnp.sum(max_pool(x, 3)))(x))
+    of_input = np.asarray(jax.jit(jax.grad(lambda x: jnp.sum(max_pool(x, 3))))(x))
     np.testing.assert_array_equal(of_input[:, 6], 0)
     expected = x[:, :6].reshape(2, 2, 3, 2) == pooled[:, :, None]
     np.testing.assert_array_equal(of_input[:, :6].reshape(2, 2, 3, 2), expected)
@@ -351,9 +352,10 @@ def test_max_pool():
 
 def test_max_pool_gives_the_gradient_to_the_first_of_ties():
     x = jnp.array([2.0, 1.0, 2.0, 0.0, 0.0, 0.0, -1.0, -2.0, -3.0])[None, :, None]
-    of_input = jax.grad(lambda x: jnp.sum(max_pool(x, 3)))(x)
+    of_input = jax.jit(jax.grad(lambda x: jnp.sum(max_pool(x, 3))))(x)
     close(of_input[0, :, 0], [1, 0, 0, 1, 0, 0, 1, 0, 0])
-    second = jax.grad(lambda x: jnp.sum(jax.grad(lambda x: jnp.sum(max_pool(x, 3) ** 2))(x) ** 2))(x)
+    first = jax.grad(lambda x: jnp.sum(max_pool(x, 3) ** 2))
+    second = jax.jit(jax.grad(lambda x: jnp.sum(first(x) ** 2)))(x)
     assert np.all(np.isfinite(second))
     close(second[0, 6:, 0], [-8.0, 0, 0])  # of (2x)²
 
