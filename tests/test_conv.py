@@ -139,6 +139,18 @@ def test_numerical_derivatives_to_third_order(mode):
     check_grads(jax.jit(ours(case)), arrays(case), order=3, modes=[mode], atol=1e-4, rtol=1e-4)
 
 
+def test_weight_gradient_in_pieces_of_the_batch():
+    """Large inputs are taken piece by piece on a CPU; here in two pieces that are not alike."""
+    batch, length, channels = 41, 900, 128
+    with jax.enable_x64(False):
+        x, w = arrays((batch, length, channels, 2, 3, 2, "same"), dtype=np.float32)
+        y = jnp.asarray(np.random.default_rng(1).normal(size=(batch, length, 2)), jnp.float32)
+        found = jax.jit(jax.grad(lambda w: jnp.vdot(conv(x, w, dilation=2, padding="same"), y)))(w)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (2, 2), (0, 0)))
+    expected = [np.einsum("blc,blo->co", padded[:, 2 * k :][:, :length], y) for k in range(3)]
+    np.testing.assert_allclose(found, np.stack(expected), atol=1e-5 * np.max(np.abs(expected)))
+
+
 def test_linear_in_both_arguments():
     case = CASES[2]
     f = jax.jit(ours(case))
