@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fprior.data.dataset import BatchPlan, Dataset, open_dataset
+from fprior.data.batches import BatchPlan
+from fprior.data.dataset import Dataset, open_dataset
 from fprior.errors import InputError
 from fprior.models import BinaryModel
 from fprior.priors import fourier_prior, smoothness_prior, sparsity_prior
@@ -72,8 +73,11 @@ def optimizer_of(config) -> optax.GradientTransformation:
 
 def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int) -> Recipe:
     """Everything a training step needs besides state and batch."""
+    model = model_of(config, dataset)
+    if config.train.compute_dtype != "float32":
+        model = model.clone(dtype=jnp.dtype(config.train.compute_dtype))
     return Recipe(
-        model=model_of(config, dataset),
+        model=model,
         optimizer=optimizer_of(config),
         prior=prior_of(config) if config.prior.weight > 0 else None,
         prior_weight=prior_weight_of(config, steps_per_epoch),

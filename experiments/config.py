@@ -21,6 +21,7 @@ def default_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(
         {
             "seed": 0,  # keys the parameters, the order of the data, jitter and dropout
+            "num_models": 1,  # models trained in one program, with seeds seed, seed + 1, …
             "data": {
                 "dataset": "",  # a directory made by experiments.prepare, or the name of one that ships with fprior
                 "input_length": 1000,  # bases the model reads
@@ -55,6 +56,7 @@ def default_config() -> ml_collections.ConfigDict:
             "train": {
                 "epochs": 20,  # at most; an epoch reads every positive once
                 "learning_rate": 1e-3,  # of Adam
+                "compute_dtype": "float32",  # or bfloat16, in training; parameters, statistics and FFT stay float32
                 "class_averaged": True,  # average the losses of positives and negatives apart, then together
                 "stop_after_epochs": 3,  # without a gain of stop_gain in the validation loss; 0 never stops early
                 "stop_gain": 0.001,
@@ -62,6 +64,11 @@ def default_config() -> ml_collections.ConfigDict:
                 "checkpoint_every": 500,  # steps; one is written at the end of every epoch anyway
                 "log_every": 10,  # steps
                 "gradients_every": 200,  # steps between reports of gradient norms and their cosine
+            },
+            "speed": {  # nothing here changes what is learned, beyond rounding
+                "placement": "auto",  # of the data: device, host (memory-mapped, read ahead), or device if it fits
+                "steps_per_call": 1,  # training steps in one call of the compiled program; helps where steps are short
+                "models": "auto",  # how num_models share a program: vmap, turn, or auto: turn on a CPU
             },
             "evaluate": {
                 "split": "test",  # train, valid or test
@@ -113,8 +120,10 @@ def check_config(config: ml_collections.ConfigDict) -> None:
             value = config[section][name]
             if not accepts(value):
                 raise InputError(f"config.{section}.{name} (={value!r}) {remedy}")
-    if config.seed < 0 or config.seed >= 2**32:
-        raise InputError(f"config.seed (={config.seed}) must be from 0 to 2^32 − 1")
+    if config.num_models < 1:
+        raise InputError(f"config.num_models (={config.num_models}) must be at least 1")
+    if config.seed < 0 or config.seed + config.num_models > 2**32:
+        raise InputError(f"config.seed (={config.seed}) must be from 0 to 2^32 − config.num_models")
     _check_model(config)
     data, prior = config.data, config.prior
     if data.batch_size % 2:
@@ -229,12 +238,18 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "train": {
         "epochs": _at_least(1),
         "learning_rate": _positive(),
+        "compute_dtype": _one_of("float32", "bfloat16"),
         "stop_after_epochs": _at_least(0),
         "stop_gain": _at_least(0),
         "select_on": _one_of("correctness", "total"),
         "checkpoint_every": _at_least(1),
         "log_every": _at_least(1),
         "gradients_every": _at_least(1),
+    },
+    "speed": {
+        "placement": _one_of("auto", "device", "host"),
+        "steps_per_call": _at_least(1),
+        "models": _one_of("auto", "vmap", "turn"),
     },
     "evaluate": {
         "split": _one_of("train", "valid", "test"),

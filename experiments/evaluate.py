@@ -2,7 +2,8 @@
 
     python -m experiments.evaluate --config=configs/NAME.py --workdir=runs/NAME [--config.evaluate.field=value …]
 
-Takes the checkpoint of the best epoch and writes to the run's directory, for the split `config.evaluate.split`:
+Takes the checkpoint of the best epoch and writes to the run's directory (with `--config.num_models=N` to each of its
+N), for the split `config.evaluate.split`:
 
     evaluation_SPLIT.json   performance and interpretability, with the numbers of loci they rest on
     evaluation_SPLIT.npz    for every locus: chromosome, start, end (0-based, half-open), strand, labels, logits;
@@ -19,6 +20,7 @@ import numpy as np
 
 from experiments.build import dataset_of, model_of, optimizer_of
 from experiments.launch import launch
+from experiments.member import member_configs, member_directories
 from experiments.run_directory import RESULT, check_config, read_record
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
@@ -32,12 +34,19 @@ from fprior.training.state import init_state
 
 
 def main(config, workdir: str | None) -> None:
-    read_record(workdir)
-    check_config(workdir, config)
-    path = Path(workdir)
-    if not (path / RESULT).is_file():
-        raise InputError(f"--workdir={workdir}: its training is not finished; go on with experiments.train")
+    runs = list(zip(member_configs(config), member_directories(config, workdir), strict=True))
+    for one, directory in runs:
+        read_record(directory)
+        check_config(directory, one)
+        if not (Path(directory) / RESULT).is_file():
+            raise InputError(f"--workdir={directory}: its training is not finished; go on with experiments.train")
     dataset = dataset_of(config)
+    for one, directory in runs:
+        evaluate_run(one, dataset, Path(directory))
+
+
+def evaluate_run(config, dataset: Dataset, path: Path) -> None:
+    """Writes the evaluation of one model to its directory and prints the measures."""
     arrays = evaluate(config, dataset, path)
     report = summarise(config, dataset, arrays)
     stem = path / f"evaluation_{config.evaluate.split}"

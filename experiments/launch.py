@@ -1,10 +1,13 @@
 """What the command lines share: flags, the config, and one-line errors."""
 
 import logging
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
@@ -29,6 +32,7 @@ def launch(main: Callable[..., None], *, needs_config: bool = True, **strings: s
     """
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file it writes
     holders = {name: flags.DEFINE_string(name, None, text) for name, text in strings.items()}
+    keep_compiled_programs()
     try:
         config = parse(sys.argv, needs_config=needs_config)
         values = {name: holder.value for name, holder in holders.items()}
@@ -36,6 +40,24 @@ def launch(main: Callable[..., None], *, needs_config: bool = True, **strings: s
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
+
+
+def keep_compiled_programs() -> None:
+    """Makes JAX keep what takes it more than a second to compile, for later processes.
+
+    In JAX_COMPILATION_CACHE_DIR, else in fprior/compiled under XDG_CACHE_HOME or ~/.cache;
+    JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+    """
+    if jax.config.jax_compilation_cache_dir is None:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "fprior" / "compiled"))
+
+
+def seconds_since_start() -> float:
+    """How long this process has been running, interpreter and imports included."""
+    with open("/proc/self/stat") as file:
+        started = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 def parse(arguments: list[str], *, needs_config: bool = True) -> ml_collections.FrozenConfigDict | None:

@@ -1,46 +1,41 @@
-"""Trains a model, with or without an attribution prior.
+"""Trains a model, with or without an attribution prior; or several at once that differ in their seeds.
 
     python -m experiments.train --config=configs/NAME.py --workdir=runs/NAME [--config.section.field=value …]
 
 The same command goes on where an interrupted run stopped, and ends in the same parameters to the bit. SIGTERM and
 Ctrl-C save first. The directory holds the record of the run, its log (log.jsonl, tensorboard/) and checkpoints of
-the latest state and of the best epoch.
+the latest state and of the best epoch. With `--config.num_models=N` it holds N such directories, seed_0, seed_1, …,
+each what a run with that seed alone would leave.
 """
 
+import contextlib
 import math
 import signal
 import sys
-from typing import Any
+from collections.abc import Sequence
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
 from experiments.build import batch_plan, dataset_of, recipe_of
-from experiments.launch import launch
-from experiments.run_directory import RESULT, run_directory
-from fprior.data.dataset import BatchPlan, Dataset, Examples, batch_at, examples_of
+from experiments.launch import launch, seconds_since_start
+from experiments.member import Member, open_members
+from experiments.program import Numbers, Program, stack_states, state_of
+from fprior.data.batches import pools_of
 from fprior.data.splits import TRAIN, VALID
 from fprior.errors import InputError
-from fprior.files import write_json
-from fprior.losses import binary_cross_entropy
-from fprior.metrics.performance import binary_performance
-from fprior.training.checkpoint import Checkpoints
-from fprior.training.log import Log
-from fprior.training.predict import contributions, predict
 from fprior.training.state import State, init_state
-from fprior.training.step import Recipe, gradient_report, train_step
+from fprior.training.step import Recipe
 
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, ends {eta:%H:%M}{postfix}]"
 
 
 def main(config, workdir: str | None) -> None:
+    stop = StopRequest()
     dataset = dataset_of(config)
     plan = batch_plan(config, dataset)
-    examples = examples_of(dataset, TRAIN)
-    if not all(len(dataset.select(VALID, positive=kind)) for kind in (True, False)):
-        raise InputError(f"{dataset.path}: the valid split lacks positives or negatives; prepare it with another split")
-    steps_per_epoch = math.ceil(len(examples.positives) / plan.positives)
+    steps_per_epoch = math.ceil(len(pools_of(dataset, TRAIN).positives) / plan.positives)
+    pools_of(dataset, VALID)  # raises where there is nothing to validate on
     recipe = recipe_of(config, dataset, plan, steps_per_epoch)
     if recipe.prior is not None and recipe.attributed == "training":
         print(
@@ -48,157 +43,152 @@ def main(config, workdir: str | None) -> None:
             " summed logits is then rounding error after a batch-normalised last layer (see BUILD_NOTES.md)",
             file=sys.stderr,
         )
-    with run_directory(workdir, config, dataset) as path, Checkpoints(path / "checkpoints") as checkpoints:
-        if (path / RESULT).exists():
-            print(f"{path}: this run is finished; choose another --workdir to train again")
+    with open_members(config, workdir, dataset, recipe) as members:
+        if all(member.finished for member in members):
+            print(f"{workdir}: this run is finished; choose another --workdir to train again")
             return
-        state = init_state(recipe.model, recipe.optimizer, config.seed, config.data.input_length)
-        history: list[dict[str, float]] = []
-        if checkpoints.step("latest") is not None:
-            state, progress = checkpoints.restore("latest", state)
-            history = progress["history"]
-        with Log(path, int(state.step)) as log:
-            run = Run(config, recipe, plan, examples, dataset, checkpoints, log, steps_per_epoch)
-            reason = run.train(state, history)
-        if reason == "stopped":
-            print(f"{path}: saved; the same command goes on from here")
-            return
-        write_json(path / RESULT, run.result(reason))
-        print(f"{path}: finished ({reason}); best epoch {run.best()['epoch']:.0f}")
+        # Killed between two models' checkpoints, they go on from the step that all of them have. Finished ones only
+        # keep their place: what the others compute must not depend on how many are left.
+        step = min(member.latest_step() for member in members if not member.finished)
+        initial = [init_state(recipe.model, recipe.optimizer, member.seed, plan.input_length) for member in members]
+        states = stack_states(
+            [
+                state.replace(step=state.step + step) if member.finished else member.restore(state, step)
+                for member, state in zip(members, initial, strict=True)
+            ]
+        )
+        with contextlib.ExitStack() as stack:
+            for member in members:
+                if not member.finished:
+                    stack.enter_context(member.open_log(step))
+            program = stack.enter_context(Program(config, recipe, plan, dataset, [m.seed for m in members]))
+            compiling = program.compile(states, step)
+            print(
+                f"started in {seconds_since_start() - compiling:.1f} s, the step compiled in {compiling:.1f} s;"
+                f" data on the {'device' if program.on_device else 'host'}",
+                file=sys.stderr,
+            )
+            Run(config, recipe, members, program, steps_per_epoch, stop).train(states, step)
+        if not all(member.finished for member in members):
+            print(f"{workdir}: saved; the same command goes on from here")
+
+
+class StopRequest:
+    """Turns SIGTERM and Ctrl-C into a wish that the loop grants after its next step."""
+
+    def __init__(self):
+        self.made = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._make)
+
+    def _make(self, *_: object) -> None:
+        self.made = True
 
 
 class Run:
-    """The training loop and what it looks at; all that must survive a restart is in the checkpoints."""
+    """The training loop."""
 
     def __init__(
         self,
         config,
         recipe: Recipe,
-        plan: BatchPlan,
-        examples: Examples,
-        dataset: Dataset,
-        checkpoints: Checkpoints,
-        log: Log,
+        members: Sequence[Member],
+        program: Program,
         steps_per_epoch: int,
+        stop: StopRequest,
     ):
-        self._train, self._select_on = config.train, config.train.select_on
-        self._recipe, self._examples = recipe, examples
-        self._dataset, self._checkpoints, self._log = dataset, checkpoints, log
+        self._train, self._has_prior = config.train, recipe.prior is not None
+        self._members, self._program = members, program
         self._steps_per_epoch = steps_per_epoch
-        self._length, self._batch_size = config.data.input_length, config.evaluate.batch_size
-        self._history: list[dict[str, float]] = []
-        self._stop_requested = False
+        self._total = config.train.epochs * steps_per_epoch
+        self._stop = stop
 
-        def step(state: State, examples: Examples) -> tuple[State, dict[str, jax.Array]]:
-            return train_step(state, batch_at(examples, plan, state.seed, state.step), recipe=recipe)
-
-        def report(state: State, examples: Examples) -> dict[str, jax.Array]:
-            return gradient_report(state, batch_at(examples, plan, state.seed, state.step), recipe=recipe)
-
-        self._step = jax.jit(step, donate_argnums=0)
-        self._report = jax.jit(report)
-
-    def train(self, state: State, history: list[dict[str, float]]) -> str:
-        """Trains to the end; returns why it ended: `"epochs"`, `"no further gain"` or `"stopped"` by a signal."""
-        self._history = history
-        total = self._train.epochs * self._steps_per_epoch
-        first = step = int(state.step)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._request_stop)
-        pending = None  # the numbers of the step before, read while this one runs
-        with tqdm(total=total, initial=first, bar_format=BAR, disable=None, dynamic_ncols=True) as bar:
-            while step < total and not self._gain_is_over():
-                if self._recipe.prior is not None and step % self._train.gradients_every == 0:
-                    if pending is not None:
-                        self._log_step(step, pending, bar)
-                        pending = None
-                    self._log_gradients(state, step + 1)
-                state, info = self._step(state, self._examples)
-                if pending is not None:
-                    self._log_step(step, pending, bar)
-                pending, step = info, step + 1
-                bar.update()
+    def train(self, states: State, step: int) -> None:
+        """Trains from `step` to the end, or until a stop is asked for."""
+        self._finish_those_without_gain()
+        pending = None  # the numbers of the call before, read while this one runs
+        with tqdm(total=self._total, initial=step, bar_format=BAR, disable=None, dynamic_ncols=True) as bar:
+            while step < self._total and self._training():
+                if self._has_prior and step % self._train.gradients_every == 0:
+                    pending = self._log_steps(pending, bar)
+                    self._log_gradients(self._program.report(states, step), step + 1)
+                count = self._steps_to_make(step)
+                states, numbers = self._program(states, step, count)
+                self._log_steps(pending, bar)
+                pending = (step, count, numbers)
+                step += count
+                bar.update(count)
                 epoch_ends = step % self._steps_per_epoch == 0
-                if not (epoch_ends or self._stop_requested or step % self._train.checkpoint_every == 0):
+                if not (epoch_ends or self._stop.made or step % self._train.checkpoint_every == 0):
                     continue
-                self._log_step(step, pending, bar)  # also makes sure that what is saved is finite
-                pending = None
-                if epoch_ends:
-                    self._validate(state, step)
-                self._checkpoints.save("latest", state, {"history": self._history})
-                if self._stop_requested:
-                    return "stopped"
-        return "no further gain" if step < total else "epochs"
+                pending = self._log_steps(pending, bar)  # also makes sure that what is saved is finite
+                self._save(states, step, epoch_ends)
+                if self._stop.made:
+                    return
+        for _, member in self._training():
+            member.finish("epochs")
 
-    def best(self) -> dict[str, float]:
-        """The history entry of the best epoch."""
-        return min(self._history, key=lambda entry: entry[f"loss/{self._select_on}"])
+    def _training(self) -> list[tuple[int, Member]]:
+        """The models that are not finished, with their places."""
+        return [(place, member) for place, member in enumerate(self._members) if not member.finished]
 
-    def result(self, reason: str) -> dict[str, Any]:
-        return {"ended": reason, "steps": self._history[-1]["step"], "best": self.best(), "history": self._history}
+    def _steps_to_make(self, step: int) -> int:
+        """As many as one call may, up to the next step at which something else is done."""
+        stops = [self._steps_per_epoch, self._train.checkpoint_every]
+        if self._has_prior:
+            stops.append(self._train.gradients_every)
+        return min(self._program.steps_per_call, *(every - step % every for every in stops))
 
-    def _request_stop(self, *_: object) -> None:
-        self._stop_requested = True
+    def _save(self, states: State, step: int, epoch_ends: bool) -> None:
+        for place, member in self._training():
+            state = state_of(states, place, len(self._members))
+            if epoch_ends:
+                member.validate(state, step, step / self._steps_per_epoch)
+            member.save(state)
+        self._finish_those_without_gain()
 
-    def _gain_is_over(self) -> bool:
-        patience = self._train.stop_after_epochs
-        losses = [entry[f"loss/{self._select_on}"] for entry in self._history]
-        if not patience or len(losses) <= patience:
-            return False
-        return min(losses[-patience:]) > min(losses[:-patience]) - self._train.stop_gain
+    def _finish_those_without_gain(self) -> None:
+        for _, member in self._training():
+            if member.gain_is_over():
+                member.finish("no further gain")
 
-    def _log_gradients(self, state: State, step: int) -> None:
+    def _log_gradients(self, reports: list[dict[str, float]], step: int) -> None:
         """Logs the gradients that the update to `step` is made of; a resumed run writes them once, like its losses."""
-        report = jax.device_get(self._report(state, self._examples))
-        self._log.write("gradients", step, step / self._steps_per_epoch, report)
-        if step == 1 and report["gradient_norm/prior"] == 0:
-            raise InputError(
-                "config.prior: its gradient with respect to the parameters is exactly zero at the first step, so it"
-                " cannot train anything; the attribution does not depend on the parameters, or its track is all zero"
-                " (set config.prior.weight=0 to train without a prior)"
-            )
+        for place, member in self._training():
+            member.write("gradients", step, step / self._steps_per_epoch, reports[place])
+            if step == 1 and reports[place]["gradient_norm/prior"] == 0:
+                raise InputError(
+                    "config.prior: its gradient with respect to the parameters is exactly zero at the first step, so"
+                    " it cannot train anything; the attribution does not depend on the parameters, or its track is all"
+                    " zero (set config.prior.weight=0 to train without a prior)"
+                )
 
-    def _log_step(self, step: int, info: dict[str, jax.Array], bar: tqdm) -> None:
-        values = {name: float(value) for name, value in jax.device_get(info).items()}
+    def _log_steps(self, pending: tuple[int, int, Numbers] | None, bar: tqdm) -> None:
+        """Logs the numbers of a call, once they are there."""
+        if pending is None:
+            return
+        first, count, numbers = pending
+        for step, rows in enumerate(self._program.to_host(numbers, count), first + 1):
+            for place, member in self._training():
+                self._log_step(member, step, rows[place])
+        shown = {
+            name.removeprefix("loss/"): f"{np.mean([rows[place][name] for place, _ in self._training()]):.3f}"
+            for name in rows[0]
+            if "loss/" in name
+        }
+        aurocs = [member.history[-1]["auroc"] for _, member in self._training() if member.history]
+        last = {"valid auroc": f"{np.mean(aurocs):.3f}"} if aurocs else {}
+        bar.set_postfix({**shown, **last}, refresh=False)
+
+    def _log_step(self, member: Member, step: int, values: dict[str, float]) -> None:
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if broken:
             raise InputError(
-                f"step {step}: {', '.join(f'{name} is {values[name]}' for name in broken)}; the last checkpoint before"
-                " it is kept: lower config.train.learning_rate or config.prior.weight"
+                f"{member.path}, step {step}: {', '.join(f'{name} is {values[name]}' for name in broken)}; the last"
+                " checkpoint before it is kept: lower config.train.learning_rate or config.prior.weight"
             )
         if step % self._train.log_every == 0:
-            self._log.write("train", step, step / self._steps_per_epoch, values)
-        shown = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
-        last = {f"valid {name}": f"{self._history[-1][name]:.3f}" for name in ("auroc",) if self._history}
-        bar.set_postfix({**shown, **last}, refresh=False)
-
-    def _validate(self, state: State, step: int) -> None:
-        """Measures the validation split; keeps the state if it is the best so far."""
-        values = self._validation(state)
-        epoch = step / self._steps_per_epoch
-        self._history.append({"step": step, "epoch": epoch, **values})
-        self._log.write("validation", step, epoch, values)
-        text = ", ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in values.items())
-        tqdm.write(f"epoch {epoch:.0f}: validation {text}", file=sys.stderr)
-        if self.best() is self._history[-1]:
-            self._checkpoints.save("best", state, {"epoch": epoch, **values})
-
-    def _validation(self, state: State) -> dict[str, float]:
-        model, variables = self._recipe.model, {"params": state.params, **state.statistics}
-        positives, negatives = (self._dataset.select(VALID, positive=kind) for kind in (True, False))
-        loci = np.concatenate([positives, negatives])
-        labels = self._dataset.loci["labels"][loci]
-        logits = predict(model, variables, self._dataset.centred(loci, self._length), self._batch_size)
-        loss = binary_cross_entropy(logits, labels, class_averaged=self._train.class_averaged)
-        values = {"loss/correctness": float(loss), "loss/total": float(loss)}
-        if self._recipe.prior is not None:
-            tokens = self._dataset.centred(positives, self._length)
-            tracks = np.abs(contributions(model, variables, tokens, self._batch_size, centred=self._recipe.centred))
-            values["loss/prior"] = float(jax.numpy.mean(self._recipe.prior(tracks)))
-            values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
-        probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        values["auroc"] = float(np.nanmean(binary_performance(labels, probabilities)["auroc"]))
-        return values
+            member.write("train", step, step / self._steps_per_epoch, values)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,14 @@ def _one_by_one(primitive, arguments, axes, how):
         a, b = (a if axis is None else next(slices) for a, axis in zip(arguments, axes, strict=True))
         return primitive.bind(a, b, **how)
 
+    # Slices of a loop are copies; written out, the compiler reads them in place.
+    count = mapped[0].shape[0]
+    if count <= _MOST_WRITTEN_OUT:
+        return jnp.stack([one([a[i] for a in mapped]) for i in range(count)])
     return lax.map(one, mapped)
+
+
+_MOST_WRITTEN_OUT = 16
 
 
 batching.primitive_batchers[forward_p] = _batch_with_kernel(forward_p)

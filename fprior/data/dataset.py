@@ -1,6 +1,4 @@
-"""A prepared data set, and its batches as a pure function of (seed, step).
-
-A data set is a directory:
+"""A prepared data set, which is a directory of
 
     manifest.json   what it is made of: inputs with checksums, settings, counts of everything kept and dropped
     tokens.npy      uint8 `(bases,)`: the letters of all stored windows, overlapping windows stored once
@@ -17,17 +15,12 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from fprior.data.permutation import permuted_index
-from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 from fprior.files import new_directory, sha256, write_json
-from fprior.sequence import one_hot, reverse_complement_tokens
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent.parent / "datasets"
@@ -196,128 +189,3 @@ def _write_files(
         directory / "manifest.json",
         {"format": FORMAT, **manifest, "bases": len(tokens), "files": checksums},
     )
-
-
-# ---- batches
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """What a batch is made of; hashable, so that it can be static under `jax.jit`.
-
-    `positives` and `negatives` examples are drawn; with `reverse_complement` each comes with its opposite
-    strand. `window` is the data set's, `input_length` the model's; each example is shifted by a number of bases
-    drawn uniformly from −jitter … jitter.
-    """
-
-    window: int
-    input_length: int
-    positives: int
-    negatives: int
-    jitter: int = 0
-    reverse_complement: bool = True
-
-    def __post_init__(self):
-        if self.input_length + 2 * self.jitter > self.window:
-            raise InputError(
-                f"input_length (={self.input_length}) and twice the jitter (={self.jitter}) exceed the data set's"
-                f" window of {self.window} bases; reduce one of them or prepare a wider data set"
-            )
-
-    @property
-    def size(self) -> int:
-        """Sequences a batch, opposite strands included."""
-        return (self.positives + self.negatives) * self.strands
-
-    @property
-    def leading_positives(self) -> int:
-        """The first so many sequences of every batch are the positives."""
-        return self.positives * self.strands
-
-    @property
-    def strands(self) -> int:
-        return 2 if self.reverse_complement else 1
-
-
-class Examples(NamedTuple):
-    """The part of a data set that training draws from, as arrays on a device."""
-
-    tokens: jax.Array  # (bases,) uint8
-    offsets: jax.Array  # (N,) int32, where each locus's stored window starts
-    labels: jax.Array  # (N, T) int8
-    positives: jax.Array  # (P,) int32, indices of loci
-    negatives: jax.Array  # (M,) int32
-
-
-class Batch(NamedTuple):
-    """One-hot x `(B, L, 4)` float32, labels `(B, T)` int8 and the index of each sequence's locus `(B,)`."""
-
-    x: jax.Array
-    labels: jax.Array
-    locus: jax.Array
-
-
-def examples_of(dataset: Dataset, split: int) -> Examples:
-    """The examples of one split, ready for `batch_at`.
-
-    Raises:
-      InputError: the split has no positives or no negatives, or the tokens are too many for 32-bit indices.
-    """
-    if len(dataset.tokens) >= 2**31:
-        raise InputError(
-            f"{dataset.path}: {len(dataset.tokens):,} bases are more than 32-bit indices reach; prepare the data set"
-            " with fewer negatives"
-        )
-    positives, negatives = (dataset.select(split, positive=positive) for positive in (True, False))
-    for kind, chosen in (("positive", positives), ("negative", negatives)):
-        if not len(chosen):
-            raise InputError(
-                f"{dataset.path}: the {SPLITS[split]} split has no {kind} loci; prepare it with another split"
-            )
-    return Examples(
-        tokens=jnp.asarray(dataset.tokens),
-        offsets=jnp.asarray(dataset.loci["offset"], jnp.int32),
-        labels=jnp.asarray(dataset.loci["labels"], jnp.int8),
-        positives=jnp.asarray(positives, jnp.int32),
-        negatives=jnp.asarray(negatives, jnp.int32),
-    )
-
-
-def batch_at(examples: Examples, plan: BatchPlan, seed: jax.Array, step: jax.Array) -> Batch:
-    """The batch of a training step, a pure function of (seed, step).
-
-    Positives are read in a fresh random order each epoch, without gaps: a batch may end one epoch and begin the
-    next. Negatives are read likewise through their own, larger pool, so that an epoch's negatives are not those
-    of the epoch before. The order within the batch is: positives, their opposite strands, negatives, theirs.
-
-    Args:
-      examples: see `examples_of`.
-      plan: what the batch is made of (static).
-      seed: uint32 scalar.
-      step: int32 scalar, counted from 0.
-    """
-    key = jax.random.key(seed)
-    order_key, jitter_key = jax.random.split(key)
-    kinds = ((examples.positives, plan.positives, 0), (examples.negatives, plan.negatives, 1))
-    windows, loci = [], []
-    for pool, count, kind in kinds:
-        position = step * count + jnp.arange(count)
-        place = _shuffled(jax.random.fold_in(order_key, kind), position, len(pool))
-        locus = pool[place]
-        shift_key = jax.random.fold_in(jax.random.fold_in(jitter_key, kind), step)
-        shift = jax.random.randint(shift_key, (count,), -plan.jitter, plan.jitter + 1)
-        first = examples.offsets[locus] + (plan.window - plan.input_length) // 2 + shift
-        window = examples.tokens[first[:, None] + jnp.arange(plan.input_length)]
-        windows.append(window)
-        loci.append(locus)
-        if plan.reverse_complement:
-            windows.append(reverse_complement_tokens(window))
-            loci.append(locus)
-    locus = jnp.concatenate(loci)
-    return Batch(one_hot(jnp.concatenate(windows)), examples.labels[locus], locus)
-
-
-def _shuffled(key: jax.Array, position: jax.Array, size: int) -> jax.Array:
-    """The place in a pool of that size that is read at each position of an endless, epoch-wise shuffled stream."""
-    epoch_keys = jax.vmap(lambda epoch: jax.random.fold_in(key, epoch))(position // size)
-    return permuted_index(epoch_keys, position % size, size)

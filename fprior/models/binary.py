@@ -1,9 +1,11 @@
 """The binary model: is a sequence bound or not, for each of several tasks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from fprior.models.layers import BatchNorm, Conv, Dense, max_pool
 
@@ -22,6 +24,8 @@ class BinaryModel(nn.Module):
       dense_sizes: units of each dense layer.
       conv_dropout: dropout rate after each convolution.
       dense_dropout: dropout rate after each dense layer.
+      dtype: in which convolutions, activations and hidden dense layers are computed, such as `jnp.bfloat16`; None
+        is x's own. Parameters, batch statistics and the logits stay as they are.
 
     Source: Tseng et al. 2020, supplementary methods 2.1.
     """
@@ -33,6 +37,7 @@ class BinaryModel(nn.Module):
     dense_sizes: Sequence[int] = (50, 15)
     conv_dropout: float = 0.0
     dense_dropout: float = 0.0
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -47,13 +52,15 @@ class BinaryModel(nn.Module):
         shortest = self.shortest_input()
         if x.shape[1] < shortest:
             raise ValueError(f"x has length {x.shape[1]}; these widths and pool_size need at least {shortest}")
+        if self.dtype is not None:
+            x = x.astype(self.dtype)
         for filters, width in zip(self.filters, self.widths, strict=True):
             x = self._normalise(nn.relu(Conv(filters, width)(x)), self.conv_dropout, train)
         x = max_pool(x, self.pool_size)
         x = x.reshape(x.shape[0], -1)
         for size in self.dense_sizes:
             x = self._normalise(nn.relu(Dense(size)(x)), self.dense_dropout, train)
-        return Dense(self.num_tasks, name="logits")(x)
+        return Dense(self.num_tasks, name="logits")(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
 
     def shortest_input(self) -> int:
         """The shortest input, in bases, that fills one pool window."""

@@ -41,13 +41,14 @@ class Conv(nn.Module):
 
 
 class Dense(nn.Module):
-    """`nn.Dense` with the authors' initial distributions: `(B, C)` to `(B, features)`."""
+    """`nn.Dense` with the authors' initial distributions: `(B, C)` to `(B, features)`, computed in x's dtype."""
 
     features: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        return nn.Dense(self.features, kernel_init=KERNEL_INIT, bias_init=bias_init(x.shape[-1]))(x)
+        dense = nn.Dense(self.features, dtype=x.dtype, kernel_init=KERNEL_INIT, bias_init=bias_init(x.shape[-1]))
+        return dense(x)
 
 
 class BatchNorm(nn.Module):
@@ -57,6 +58,8 @@ class BatchNorm(nn.Module):
     by a tenth of the way (with the unbiased variance, as PyTorch does). It also leaves the batch's own in the
     collection `batch_moments`, if that is mutable: in place of `batch_stats` they give the model of this very batch
     as a function of single examples, which is what an attribution prior needs.
+
+    All of it is computed in float32 at least; the result has x's dtype.
     """
 
     @nn.compact
@@ -67,9 +70,9 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, size)
         running_var = self.variable("batch_stats", "var", jnp.ones, size)
         mean, var = running_mean.value, running_var.value
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if train:
             axes = tuple(range(x.ndim - 1))
-            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
             mean = jnp.mean(wide, axes)
             # Two passes: the one-pass form loses its digits where the mean is large.
             var = jnp.mean((wide - mean) ** 2, axes)
@@ -80,8 +83,7 @@ class BatchNorm(nn.Module):
             if self.is_mutable_collection("batch_moments"):
                 self.put_variable("batch_moments", "mean", mean)
                 self.put_variable("batch_moments", "var", var)
-        factor = scale * jax.lax.rsqrt(var + EPSILON)
-        return (x - mean.astype(x.dtype)) * factor.astype(x.dtype) + bias.astype(x.dtype)
+        return ((wide - mean) * (scale * jax.lax.rsqrt(var + EPSILON)) + bias).astype(x.dtype)
 
 
 def max_pool(x: jax.Array, size: int) -> jax.Array:

@@ -72,15 +72,17 @@ class Checkpoints:
         if not manager.save(step, args=arguments):
             raise RuntimeError(f"{self._directory / series}: checkpoint of step {step} was not written")
 
-    def restore(self, series: str, like: State) -> tuple[State, dict[str, Any]]:
-        """The newest state of a series, with the shapes and placement of `like`, and its progress record.
+    def restore(self, series: str, like: State, step: int | None = None) -> tuple[State, dict[str, Any]]:
+        """The state of a series at a step, its newest by default, and its progress record.
+
+        The state has the shapes and placement of `like`.
 
         Raises:
           InputError: there is none, or it does not fit the model.
         """
         manager = self._managers[series]
-        step = manager.latest_step()
-        if step is None:
+        step = manager.latest_step() if step is None else step
+        if step not in manager.all_steps():
             raise InputError(f"{self._directory / series}: no checkpoint is there; run experiments.train first")
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(target), progress=ocp.args.JsonRestore())

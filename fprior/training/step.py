@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from fprior.attribution import input_gradient
-from fprior.data.dataset import Batch
+from fprior.data.batches import Batch
 from fprior.errors import InputError
 from fprior.losses import binary_cross_entropy
 from fprior.objectives import summed_logits
@@ -90,6 +90,33 @@ def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, di
         optimizer_state=optimizer_state,
     )
     return next_state, info
+
+
+def train_steps(
+    state: State, batch_of: Callable[[State, jax.Array], Batch], count: jax.Array, *, recipe: Recipe, most: int
+) -> tuple[State, dict[str, jax.Array]]:
+    """The first `count` of at most `most` steps in one call, so that short steps do not wait for their dispatch.
+
+    Args:
+      state: before the first step.
+      batch_of: the batch of a state, which knows its step, and of the step's place in this call, from 0.
+      count: int32 scalar; it may vary from call to call without another compilation.
+      recipe: as in `train_step`.
+      most: how long the returned scalars are (static).
+
+    Returns:
+      The state after the last step, and what `train_step` returns for the log as arrays `(most,)`, of which the
+      first `count` are filled.
+    """
+
+    def body(i: jax.Array, carry: tuple[State, dict[str, jax.Array]]) -> tuple[State, dict[str, jax.Array]]:
+        state, infos = carry
+        state, info = train_step(state, batch_of(state, i), recipe=recipe)
+        return state, {name: infos[name].at[i].set(value) for name, value in info.items()}
+
+    _, like = jax.eval_shape(lambda state: train_step(state, batch_of(state, jnp.int32(0)), recipe=recipe), state)
+    infos = {name: jnp.zeros(most, value.dtype) for name, value in like.items()}
+    return jax.lax.fori_loop(0, count, body, (state, infos))
 
 
 def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[Losses, Any]:

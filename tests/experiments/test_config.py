@@ -66,7 +66,7 @@ def test_the_model_takes_every_field_of_its_section():
 
 
 def test_sections_that_decide_what_is_learned():
-    assert set(TRAINING) == {"seed", *SECTIONS} - {"evaluate", "prepare"}
+    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "prepare"}
 
 
 # ---- every check fires
@@ -98,10 +98,14 @@ WRONG = {
     "train.learning_rate": (0.0, -1e-3, float("nan"), float("inf")),
     "train.stop_after_epochs": (-1,),
     "train.stop_gain": (-0.1, float("nan")),
+    "train.compute_dtype": ("float16", "int8"),
     "train.select_on": ("auroc",),
     "train.checkpoint_every": (0,),
     "train.log_every": (0,),
     "train.gradients_every": (0,),
+    "speed.placement": ("gpu",),
+    "speed.steps_per_call": (0,),
+    "speed.models": ("pmap",),
     "evaluate.split": ("all",),
     "evaluate.batch_size": (0,),
     "evaluate.negative_upsampling": (0.5, float("nan")),
@@ -122,6 +126,7 @@ WRONG = {
     "prepare.test_chromosomes": ((1,),),
     "prepare.seed": (-1,),
     "seed": (-1, 2**32),
+    "num_models": (0, -2),
 }
 
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments.build import prior_weight_of
 from fprior import fourier_prior
-from fprior.data.dataset import Batch
+from fprior.data.batches import Batch
 from fprior.errors import InputError
 from fprior.models import BinaryModel
 from fprior.sequence import one_hot

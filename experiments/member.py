@@ -1,0 +1,150 @@
+"""One model in training: its directory, log, checkpoints and history, however many are trained together."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from tqdm import tqdm
+
+from experiments.build import model_of
+from experiments.run_directory import RECORD, RESULT, run_directory
+from fprior.data.dataset import Dataset
+from fprior.data.splits import VALID
+from fprior.errors import InputError
+from fprior.files import write_json
+from fprior.losses import binary_cross_entropy
+from fprior.metrics.performance import binary_performance
+from fprior.training.checkpoint import Checkpoints
+from fprior.training.log import Log
+from fprior.training.predict import contributions, predict
+from fprior.training.state import State
+from fprior.training.step import Recipe
+
+
+def member_configs(config) -> list:
+    """The config of each model of the run as if it were trained alone; the seeds are seed, seed + 1, …"""
+    if config.num_models == 1:
+        return [config]
+    configs = []
+    for number in range(config.num_models):
+        one = ml_collections.ConfigDict(config)
+        one.seed, one.num_models = config.seed + number, 1
+        configs.append(ml_collections.FrozenConfigDict(one))
+    return configs
+
+
+def member_directories(config, workdir: str | None) -> list[str | None]:
+    """The directory of each model: that of the run, or seed_0, seed_1, … in it where there are several.
+
+    Raises:
+      InputError: the directory holds a run of the other kind.
+    """
+    if config.num_models == 1 or not workdir:
+        return [workdir] * config.num_models
+    if (Path(workdir) / RECORD).exists():
+        raise InputError(
+            f"--workdir={workdir}: holds a run of one model, config.num_models is {config.num_models}; choose another"
+        )
+    return [str(Path(workdir) / f"seed_{one.seed}") for one in member_configs(config)]
+
+
+class Member:
+    """What is written and remembered of one model; all that must survive a restart is in its checkpoints."""
+
+    def __init__(self, config, path: Path, checkpoints: Checkpoints, dataset: Dataset, recipe: Recipe):
+        self.path, self.seed = path, config.seed
+        self.history: list[dict[str, float]] = []
+        self.finished = (path / RESULT).exists()
+        self._config, self._checkpoints, self._dataset, self._recipe = config, checkpoints, dataset, recipe
+        self._model = model_of(config, dataset)
+        self._log: Log | None = None
+
+    def latest_step(self) -> int:
+        """The step of the newest checkpoint, 0 if there is none."""
+        return self._checkpoints.step("latest") or 0
+
+    def restore(self, state: State, step: int) -> State:
+        """The state at the checkpoint of that step, of which it takes up the history; at step 0 the given one."""
+        if step:
+            state, progress = self._checkpoints.restore("latest", state, step)
+            self.history = progress["history"]
+        return state
+
+    def open_log(self, step: int) -> Log:
+        self._log = Log(self.path, step)
+        return self._log
+
+    def write(self, kind: str, step: int, epoch: float, values: dict[str, float]) -> None:
+        self._log.write(kind, step, epoch, values)
+
+    def save(self, state: State) -> None:
+        """Writes the checkpoint from which training resumes."""
+        self._checkpoints.save("latest", state, {"history": self.history})
+
+    def best(self) -> dict[str, float]:
+        """The history entry of the best epoch."""
+        return min(self.history, key=lambda entry: entry[f"loss/{self._config.train.select_on}"])
+
+    def gain_is_over(self) -> bool:
+        """Whether the last epochs brought too little to go on."""
+        train = self._config.train
+        losses = [entry[f"loss/{train.select_on}"] for entry in self.history]
+        return no_gain(losses, train.stop_after_epochs, train.stop_gain)
+
+    def finish(self, reason: str) -> None:
+        """Writes the result, which ends this model's training."""
+        self.finished = True
+        best, steps = self.best(), self.history[-1]["step"]
+        write_json(self.path / RESULT, {"ended": reason, "steps": steps, "best": best, "history": self.history})
+        tqdm.write(f"{self.path}: finished ({reason}); best epoch {best['epoch']:.0f}", file=sys.stdout)
+
+    def validate(self, state: State, step: int, epoch: float) -> None:
+        """Measures the validation split; keeps the state if it is the best so far."""
+        values = self._validation(state)
+        self.history.append({"step": step, "epoch": epoch, **values})
+        self.write("validation", step, epoch, values)
+        text = ", ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in values.items())
+        tqdm.write(f"{self.path.name}, epoch {epoch:.0f}: validation {text}", file=sys.stderr)
+        if self.best() is self.history[-1]:
+            self._checkpoints.save("best", state, {"epoch": epoch, **values})
+
+    def _validation(self, state: State) -> dict[str, float]:
+        length, batch_size = self._config.data.input_length, self._config.evaluate.batch_size
+        variables = {"params": state.params, **state.statistics}
+        positives, negatives = (self._dataset.select(VALID, positive=kind) for kind in (True, False))
+        loci = np.concatenate([positives, negatives])
+        labels = self._dataset.loci["labels"][loci]
+        logits = predict(self._model, variables, self._dataset.centred(loci, length), batch_size)
+        loss = binary_cross_entropy(logits, labels, class_averaged=self._recipe.class_averaged)
+        values = {"loss/correctness": float(loss), "loss/total": float(loss)}
+        if self._recipe.prior is not None:
+            tokens = self._dataset.centred(positives, length)
+            tracks = contributions(self._model, variables, tokens, batch_size, centred=self._recipe.centred)
+            values["loss/prior"] = float(jnp.mean(self._recipe.prior(np.abs(tracks))))
+            values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
+        probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        values["auroc"] = float(np.nanmean(binary_performance(labels, probabilities)["auroc"]))
+        return values
+
+
+def no_gain(losses: Sequence[float], patience: int, gain: float) -> bool:
+    """Whether the last `patience` losses are all above the best before them less `gain`; never if patience is 0."""
+    if not patience or len(losses) <= patience:
+        return False
+    return min(losses[-patience:]) > min(losses[:-patience]) - gain
+
+
+@contextlib.contextmanager
+def open_members(config, workdir: str | None, dataset: Dataset, recipe: Recipe) -> Iterator[Sequence[Member]]:
+    """Opens the directories of all models of a run, for this process alone."""
+    with contextlib.ExitStack() as stack:
+        members = []
+        for one, directory in zip(member_configs(config), member_directories(config, workdir), strict=True):
+            path = stack.enter_context(run_directory(directory, one, dataset))
+            checkpoints = stack.enter_context(Checkpoints(path / "checkpoints"))
+            members.append(Member(one, path, checkpoints, dataset, recipe))
+        yield members
