@@ -55,7 +55,7 @@ class BinaryModel(nn.Module):
         if self.dtype is not None:
             x = x.astype(self.dtype)
         for filters, width in zip(self.filters, self.widths, strict=True):
-            x = self._normalise(nn.relu(Conv(filters, width)(x)), self.conv_dropout, train)
+            x = self._normalise(nn.relu(self._convolve(x, filters, width)), self.conv_dropout, train)
         x = max_pool(x, self.pool_size)
         x = x.reshape(x.shape[0], -1)
         for size in self.dense_sizes:
@@ -65,6 +65,9 @@ class BinaryModel(nn.Module):
     def shortest_input(self) -> int:
         """The shortest input, in bases, that fills one pool window."""
         return self.pool_size + sum(width - 1 for width in self.widths)
+
+    def _convolve(self, x: jax.Array, filters: int, width: int) -> jax.Array:
+        return Conv(filters, width)(x)
 
     def _normalise(self, x: jax.Array, dropout: float, train: bool) -> jax.Array:
         return nn.Dropout(dropout, deterministic=not train)(BatchNorm()(x, train=train))

@@ -1,5 +1,7 @@
 """The binary model against a plain forward pass in PyTorch's layout, and what it must and must not depend on."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -373,3 +375,27 @@ def test_compiled_input_gradient_is_the_uncompiled_one():
 
     expected = gradient(variables, x)
     np.testing.assert_allclose(jax.jit(gradient)(variables, x), expected, atol=1e-5 * np.abs(expected).max())
+
+
+# ---- computing in bfloat16
+
+
+def test_bfloat16_keeps_parameters_statistics_and_logits_in_float32(variables, x):
+    half = MODEL.clone(dtype=jnp.bfloat16)
+    logits, updated = jax.jit(partial(half.apply, train=True, mutable=["batch_stats"]))(variables, x)
+    assert logits.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(updated)} == {jnp.dtype("float32")}
+    initial = jax.eval_shape(half.init, jax.random.key(0), x)
+    assert {leaf.dtype for leaf in jax.tree.leaves(initial)} == {jnp.dtype("float32")}
+
+
+def test_bfloat16_computes_in_bfloat16_and_stays_near(variables, x, apply):
+    """Eight bits of mantissa: 2^-8 a layer, of five."""
+    half = jax.jit(MODEL.clone(dtype=jnp.bfloat16).apply)
+    exact, rounded = np.asarray(apply(variables, x)), np.asarray(half(variables, x))
+    assert 0 < np.max(np.abs(rounded - exact)) < 5 * 2**-8 * np.max(np.abs(exact))
+    text = half.lower(variables, x).as_text()
+    convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(convolutions) == 2 and all("bf16" in line and "f32" not in line for line in convolutions)
+    gradient = jax.grad(lambda x: jnp.sum(MODEL.clone(dtype=jnp.bfloat16).apply(variables, x)))(x)
+    assert gradient.dtype == x.dtype

@@ -18,7 +18,7 @@ from fprior.errors import InputError
 from fprior.models import BinaryModel
 from fprior.sequence import one_hot
 from fprior.training.state import State, init_state
-from fprior.training.step import ATTRIBUTED, Recipe, gradient_report, losses_of, train_step
+from fprior.training.step import ATTRIBUTED, Recipe, gradient_report, losses_of, train_step, train_steps
 
 LENGTH, ROWS = 32, 4  # ROWS positives, then as many negatives
 MODEL = BinaryModel(num_tasks=2, filters=(4,), widths=(5,), pool_size=7, dense_sizes=(6,))
@@ -329,3 +329,45 @@ def test_initial_state_is_a_function_of_the_seed():
     one, again, other = (init_state(MODEL, SGD, seed, LENGTH) for seed in (1, 1, 2))
     assert same(one, again) and not same(one.params, other.params)
     assert set(STATE.statistics) == {"batch_stats"}
+
+
+# ---- several steps in a call, several models
+
+
+def batch_of(state: State, i) -> Batch:
+    return jax.tree.map(lambda leaf: jnp.roll(leaf, i, axis=0) if leaf.ndim > 1 else leaf, BATCH)
+
+
+def test_several_steps_in_a_call_are_those_steps():
+    state, infos = STATE, []
+    step = jax.jit(partial(train_step, recipe=recipe()))
+    for i in range(3):
+        state, info = step(state, batch_of(state, i))
+        infos.append(info)
+    call = jax.jit(partial(train_steps, batch_of=batch_of, recipe=recipe(), most=4))
+    together, numbers = call(STATE, count=jnp.int32(3))
+    close(together, state, rtol=1e-3, atol=1e-4)
+    for name, values in numbers.items():
+        assert values.shape == (4,)
+        np.testing.assert_allclose(values[:3], [info[name] for info in infos], rtol=1e-4)
+    assert same(call(STATE, count=jnp.int32(0))[0], STATE)
+    assert call._cache_size() == 1
+
+
+def test_models_side_by_side_do_not_touch():
+    states = [make_state(seed=seed) for seed in (3, 4)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    together, info = jax.jit(jax.vmap(partial(train_step, recipe=recipe()), in_axes=(0, None)))(stacked, BATCH)
+    for i, state in enumerate(states):
+        alone, info_alone = jax.jit(partial(train_step, recipe=recipe()))(state, BATCH)
+        close(jax.tree.map(lambda leaf, i=i: leaf[i], (together, info)), (alone, info_alone), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_trains_float32_parameters():
+    half = recipe(model=MODEL.clone(dtype=jnp.bfloat16))
+    state, info = jax.jit(partial(train_step, recipe=half))(STATE, BATCH)
+    exact, exact_info = jax.jit(partial(train_step, recipe=recipe()))(STATE, BATCH)
+    assert [leaf.dtype for leaf in jax.tree.leaves(state)] == [leaf.dtype for leaf in jax.tree.leaves(exact)]
+    for name in info:
+        np.testing.assert_allclose(info[name], exact_info[name], rtol=0.05)
+        assert info[name].dtype == jnp.float32
