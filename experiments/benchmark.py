@@ -11,6 +11,7 @@ Suites, all of them by default:
     precision   bfloat16 against float32: time, losses and attributions
     calls       several training steps in one call, on a model so small that calls matter
     models      several models in one program against one alone
+    attribution DeepSHAP and dinucleotide shuffles, beside a peer if the extra `peers` is installed
     start       start-up and compile time of a real run, without and with the cache of compiled programs
 
 The same command runs on a GPU or TPU. Time on two CPU cores: about 8 minutes, half of it the plain convolution.
@@ -35,6 +36,7 @@ import numpy as np
 import optax
 
 from experiments import measure
+from experiments.benchmark_attribution import rows_of
 from experiments.build import batch_plan
 from experiments.config import default_config
 from experiments.program import Program, stack_states
@@ -43,7 +45,7 @@ from fprior.attribution import input_gradient
 from fprior.conv import conv
 from fprior.data.batches import Ahead, Batch, HostWindows, batch_at, examples_of
 from fprior.data.dataset import open_dataset
-from fprior.data.splits import TRAIN
+from fprior.data.splits import TRAIN, VALID
 from fprior.files import write_json
 from fprior.models import BinaryModel
 from fprior.models.layers import KERNEL_INIT
@@ -144,9 +146,9 @@ def step(sizes: Sizes) -> list[Row]:
     plain = model_of(sizes, PlainBinaryModel)
     for name, attributed in (("with", "batch"), ("statistics", "training")):
         stepper = Stepper(recipe_of(sizes, attributed=attributed, model=plain), batch)
-        taken = measure.times({"plain": stepper}, 1)["plain"]
+        taken = measure.times({"plain": stepper, "closed": steppers[name]}, 1)
         what = "prior on positives" if name == "with" else "prior through the batch statistics"
-        rows.append((f"plain flax.linen.Conv / closed, {what}", taken / seconds[name], ""))
+        rows.append((f"plain flax.linen.Conv / closed, {what}", taken["plain"] / taken["closed"], ""))
     return rows
 
 
@@ -220,18 +222,15 @@ def precision(sizes: Sizes) -> list[Row]:
         "bfloat16": Stepper(recipe_of(sizes, model=model_of(sizes, dtype=half)), batch),
     }
     seconds = measure.times(steppers, sizes.repeats)
-    state = steppers["float32"].state  # a few steps old
-    variables = {"params": state.params, **state.statistics}
+    shape = dataclasses.replace(sizes, length=min(300, sizes.length), filters=min(16, sizes.filters))
+    variables, x = trained(shape, steps=8 * shape.repeats)
     logits, tracks, priors = {}, {}, {}
     for name, dtype in (("float32", None), ("bfloat16", half)):
-        model = model_of(sizes, dtype=dtype)
-        apply = jax.jit(lambda x, model=model: model.apply(variables, x))
-        attribute = jax.jit(
-            lambda x, model=model: input_gradient(lambda x: summed_logits(model.apply(variables, x)), x, centred=True)
-        )
-        logits[name] = np.asarray(apply(batch.x), np.float64)
-        tracks[name] = np.asarray(track_of(attribute(batch.x)), np.float64)
-        priors[name] = float(jnp.mean(fourier_prior(jnp.asarray(tracks[name]), freq_limit=sizes.length * 0.15)))
+        apply = partial(model_of(shape, dtype=dtype).apply, variables)
+        attribute = jax.jit(partial(input_gradient, lambda x, apply=apply: summed_logits(apply(x)), centred=True))
+        logits[name] = np.asarray(jax.jit(apply)(x), np.float64)
+        tracks[name] = np.asarray(track_of(attribute(x)), np.float64)
+        priors[name] = float(jnp.mean(fourier_prior(jnp.asarray(tracks[name]), freq_limit=shape.length * 0.15)))
     one, other = tracks["float32"], tracks["bfloat16"]
     spread = np.std(logits["float32"])
     return [
@@ -243,15 +242,29 @@ def precision(sizes: Sizes) -> list[Row]:
     ]
 
 
+def trained(sizes: Sizes, steps: int) -> tuple[Any, jax.Array]:
+    """Variables of a small model after some steps on the shipped data, and a batch that it has not seen."""
+    config = small_config(sizes, input_length=sizes.length, batch_size=sizes.batch // 2)
+    dataset = open_dataset(config.data.dataset)
+    recipe, plan = recipe_of(sizes), batch_plan(config, dataset)
+    state = init_state(recipe.model, recipe.optimizer, 0, sizes.length)
+    with Program(config, recipe, plan, dataset, [0]) as program:
+        program.compile(state, 0)
+        for number in range(steps):
+            state, _ = program(state, number, 1)
+    batch = batch_at(examples_of(dataset, VALID), plan, jnp.uint32(1), jnp.int32(0))
+    return {"params": state.params, **state.statistics}, batch.x
+
+
 def _rms(array: np.ndarray) -> float:
     return float(np.sqrt(np.mean(array**2)))
 
 
-def small_config(sizes: Sizes, **speed: Any) -> Any:
-    """The shipped data with a model small enough for overheads to show."""
+def small_config(sizes: Sizes, *, input_length: int = 200, batch_size: int = 32, **speed: Any) -> Any:
+    """The shipped data in batches small enough for overheads to show."""
     config = default_config()
-    config.data.dataset, config.data.input_length, config.data.jitter = "ctcf_gm12878", min(200, sizes.length), 10
-    config.data.batch_size = 32
+    config.data.dataset, config.data.jitter = "ctcf_gm12878", 10
+    config.data.input_length, config.data.batch_size = min(input_length, sizes.length), batch_size
     config.speed.update(speed)
     return config
 
@@ -298,6 +311,11 @@ def models(sizes: Sizes) -> list[Row]:
     return rows
 
 
+def attribution(sizes: Sizes) -> list[Row]:
+    examples = max(2, sizes.batch // 8)
+    return rows_of(model_of(sizes), examples=examples, length=sizes.length, repeats=sizes.repeats)
+
+
 def start(sizes: Sizes) -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -321,6 +339,7 @@ SUITES: dict[str, Callable[[Sizes], list[Row]]] = {
     "precision": precision,
     "calls": calls,
     "models": models,
+    "attribution": attribution,
     "start": start,
 }
 

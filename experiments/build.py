@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from experiments.attributions import ATTRIBUTIONS
 from fprior.data.batches import BatchPlan
 from fprior.data.dataset import Dataset, open_dataset
 from fprior.errors import InputError
@@ -84,5 +85,6 @@ def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int) -
         prior_rows=plan.leading_positives if config.prior.examples == "positives" else None,
         attributed=config.prior.attributed,
         centred=config.prior.centred,
+        attribution=ATTRIBUTIONS[config.prior.attribution],
         class_averaged=config.train.class_averaged,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import ml_collections
 
+from experiments.attributions import ATTRIBUTIONS
+from fprior.attribution.deepshap import REFERENCES
 from fprior.errors import InputError
 from fprior.priors import BOUNDARIES, NORMALIZATIONS
 from fprior.training.step import ATTRIBUTED
@@ -44,6 +46,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "anneal": "none",  # over epochs e: none, inflate 2/(1+exp(−c·e))−1, deflate exp(−c·e)
                 "anneal_speed": 1.0,  # c; the paper inflates with 1 and deflates with 0.3
                 "examples": "positives",  # positives or all
+                "attribution": "input_gradient",  # what the prior is put on: see experiments/attributions.py
                 "attributed": "batch",  # batch, evaluation or training: see fprior.training.step.Recipe
                 "centred": True,  # subtract the gradient's mean over bases: see fprior.input_gradient
                 "freq_limit": 150.0,  # highest frequency left alone, in cycles per input; L / (shortest motif)
@@ -75,6 +78,16 @@ def default_config() -> ml_collections.ConfigDict:
                 "batch_size": 256,
                 "centred": True,  # of the attributions that are measured and drawn: see fprior.input_gradient
                 "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
+            },
+            "attribute": {
+                "split": "test",  # whose positives are attributed: train, valid or test
+                "loci": "",  # in place of a split: BED or narrowPeak, around whose summits the inputs lie
+                "genome": "",  # and the FASTA that they lie in
+                "references": "shuffle",  # shuffle (keeps dinucleotides), gc or zeros: see fprior.deepshap
+                "num_references": 10,
+                "rule": "rescale",  # rescale or reveal_cancel: see fprior.deeplift
+                "task": -1,  # whose logit is attributed, from 0; -1 is the sum over tasks
+                "memory_gigabytes": 2.0,  # that a call may take
             },
             "prepare": {
                 "output": "",  # directory of the data set; must not exist
@@ -128,6 +141,11 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     data, prior = config.data, config.prior
     if data.batch_size % 2:
         raise InputError(f"config.data.batch_size (={data.batch_size}) must be even: half positives, half negatives")
+    if prior.attribution != "input_gradient" and prior.attributed == "training":
+        raise InputError(
+            f"config.prior.attribution (={prior.attribution!r}) needs a function of single sequences, which"
+            " config.prior.attributed (='training') has none of; set that to 'batch' or 'evaluation'"
+        )
     if prior.name == "fourier" and prior.weight > 0 and prior.freq_limit >= data.input_length / 2:
         raise InputError(
             f"config.prior.freq_limit (={prior.freq_limit}) leaves nothing to penalise: an input of"
@@ -228,6 +246,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "anneal": _one_of("none", "inflate", "deflate"),
         "anneal_speed": _positive(),
         "examples": _one_of("positives", "all"),
+        "attribution": _one_of(*ATTRIBUTIONS),
         "attributed": _one_of(*ATTRIBUTED),
         "freq_limit": _positive(),
         "softness": _positive(),
@@ -255,6 +274,14 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "split": _one_of("train", "valid", "test"),
         "batch_size": _at_least(1),
         "negative_upsampling": _at_least(1),
+    },
+    "attribute": {
+        "split": _one_of("train", "valid", "test"),
+        "references": _one_of(*REFERENCES),
+        "num_references": _at_least(1),
+        "rule": _one_of("rescale", "reveal_cancel"),
+        "task": _at_least(-1),
+        "memory_gigabytes": _positive(),
     },
     "prepare": {
         "peaks": _strings(),

@@ -22,6 +22,7 @@ from experiments.build import dataset_of, model_of, optimizer_of
 from experiments.launch import launch
 from experiments.member import member_configs, member_directories
 from experiments.run_directory import RESULT, check_config, read_record
+from fprior.attribution.gradients import GradientTimesInput
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
@@ -74,6 +75,7 @@ def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
     loci = np.concatenate([positives, negatives])
     chromosome, start, end = dataset.interval(loci, length)
     tokens = dataset.centred(positives, length)
+    attribution = GradientTimesInput(config.evaluate.centred)
     return {
         "chromosome": chromosome,
         "start": start,
@@ -84,7 +86,7 @@ def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
         "positive_rows": np.arange(len(positives)),
         "signal": dataset.loci["signal"][positives],
         "tokens": tokens,
-        "contributions": contributions(model, variables, tokens, batch_size, centred=config.evaluate.centred),
+        "contributions": contributions(model, variables, tokens, batch_size, attribution=attribution),
     }
 
 

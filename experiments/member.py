@@ -22,7 +22,7 @@ from fprior.training.checkpoint import Checkpoints
 from fprior.training.log import Log
 from fprior.training.predict import contributions, predict
 from fprior.training.state import State
-from fprior.training.step import Recipe
+from fprior.training.step import Recipe, attribution_of
 
 
 def member_configs(config) -> list:
@@ -123,7 +123,7 @@ class Member:
         values = {"loss/correctness": float(loss), "loss/total": float(loss)}
         if self._recipe.prior is not None:
             tokens = self._dataset.centred(positives, length)
-            tracks = contributions(self._model, variables, tokens, batch_size, centred=self._recipe.centred)
+            tracks = contributions(self._model, variables, tokens, batch_size, attribution=attribution_of(self._recipe))
             values["loss/prior"] = float(jnp.mean(self._recipe.prior(np.abs(tracks))))
             values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
         probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import ml_collections
 
+from experiments.config import default_config
 from experiments.launch import config_file, overrides
 from fprior.data.dataset import Dataset
 from fprior.errors import InputError
@@ -109,8 +110,12 @@ def _check_same(path: Path, record: dict[str, Any]) -> None:
 
 def _compare(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
     differences = []
+    defaults = _plain(default_config())
     for section in TRAINING:
-        was, is_ = ({section: c[section]} if section == "seed" else c[section] for c in (earlier, now))
+        was, is_, default = (
+            {section: c[section]} if section == "seed" else c[section] for c in (earlier, now, defaults)
+        )
+        was = {**default, **was}  # a field that is newer than the run stood at what is its default now
         for name in sorted({*was, *is_}):
             if was.get(name) != is_.get(name):
                 field = section if section == "seed" else f"{section}.{name}"

@@ -13,14 +13,21 @@ from typing import Any
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """Replaces `path` by `content` in one step; on any failure the old file stays as it was."""
-    path = Path(path)
     if isinstance(content, str):
         content = content.encode()
+    with new_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary file beside `path` that replaces it, synced to disk, when the block ends without error."""
+    path = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield Path(temporary)
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes files that only the owner can read
         os.replace(temporary, path)

@@ -127,12 +127,13 @@ _SERVER = """
 import itertools, json, os, sys, traceback
 sys.path.insert(0, os.getcwd())
 from absl import flags
-from experiments import evaluate, prepare, report, train
+from experiments import attribute, evaluate, prepare, report, train
 from experiments.launch import launch
 COMMANDS = {
     "prepare": (prepare.main, {}),
     "train": (train.main, {"workdir": "directory"}),
     "evaluate": (evaluate.main, {"workdir": "directory"}),
+    "attribute": (attribute.main, {"workdir": "directory"}),
     "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
 }
 

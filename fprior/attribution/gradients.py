@@ -1,6 +1,7 @@
 """Attribution by the gradient with respect to the input."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -49,3 +50,16 @@ def input_gradient(
         gradient = gradient - jnp.mean(gradient, axis=-1, keepdims=True)
     attribution = gradient * x if times_input else gradient
     return (attribution, *aux) if has_aux else attribution
+
+
+@dataclass(frozen=True)
+class GradientTimesInput:
+    """`input_gradient` of a function of single examples, as a value: two with the same `centred` are equal.
+
+    Called with f, which maps `(n, …)` to one scalar each `(n,)`, with x `(n, …)` and a key that it does not need.
+    """
+
+    centred: bool = True
+
+    def __call__(self, f: Callable[[jax.Array], jax.Array], x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        return input_gradient(lambda x: jnp.sum(f(x)), x, centred=self.centred)

@@ -1,6 +1,6 @@
 """Predictions and attributions of many sequences, in batches of one shape."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fprior.attribution import input_gradient
-from fprior.objectives import summed_logits
+from fprior.objectives import summed_tasks
 from fprior.sequence import UNKNOWN, one_hot
 
 
@@ -20,14 +19,14 @@ def predict(model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: in
 
 
 def contributions(
-    model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int, *, centred: bool
+    model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int, *, attribution: Callable
 ) -> np.ndarray:
-    """Gradient × input of the summed logits, `(N, L)` float32: the contribution of each base that is there.
+    """Contributions `(N, L)` float32 of the bases that are there to the summed logits of each sequence.
 
-    An unknown base contributes 0. Its absolute value is the track that the attribution priors look at. `centred` is
-    that of `input_gradient`.
+    An unknown base contributes 0 to gradient × input. The absolute value is the track that the attribution priors look
+    at. `attribution` is that of `fprior.training.step.Recipe`, hashable; what it draws is the same every time.
     """
-    return _in_batches(partial(_contributions, model, centred, variables), tokens, batch_size)
+    return _in_batches(partial(_contributions, model, attribution, variables), tokens, batch_size)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -36,11 +35,11 @@ def _logits(model: nn.Module, variables: Any, tokens: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _contributions(model: nn.Module, centred: bool, variables: Any, tokens: jax.Array) -> jax.Array:
-    def objective(x: jax.Array) -> jax.Array:
-        return summed_logits(model.apply(variables, x, train=False))
+def _contributions(model: nn.Module, attribution: Callable, variables: Any, tokens: jax.Array) -> jax.Array:
+    def f(x: jax.Array) -> jax.Array:
+        return summed_tasks(model.apply(variables, x, train=False))
 
-    return jnp.sum(input_gradient(objective, one_hot(tokens), centred=centred), axis=-1)
+    return jnp.sum(attribution(f, one_hot(tokens), jax.random.key(0)), axis=-1)
 
 
 def _in_batches(function: Any, tokens: np.ndarray, batch_size: int) -> np.ndarray:

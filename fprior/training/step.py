@@ -10,17 +10,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from fprior.attribution import input_gradient
+from fprior.attribution.gradients import GradientTimesInput, input_gradient
 from fprior.data.batches import Batch
 from fprior.errors import InputError
 from fprior.losses import binary_cross_entropy
-from fprior.objectives import summed_logits
+from fprior.objectives import summed_logits, summed_tasks
 from fprior.priors import track_of
 from fprior.training.state import State
 
 ATTRIBUTED = ("batch", "evaluation", "training")
 
 Losses = dict[str, jax.Array]
+Attribution = Callable[[Callable[[jax.Array], jax.Array], jax.Array, jax.Array], jax.Array]  # (f, x, key)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Recipe:
         code. After a batch-normalised last hidden layer the summed logits of a batch do not depend on its inputs,
         so that this gradient is zero but for rounding: see BUILD_NOTES.md.
       centred: see `input_gradient`.
+      attribution: in place of the gradient × input: maps a function f of sequences `(n, L, 4)` to one scalar each
+        `(n,)`, the sequences and a key for what it draws, to contributions `(n, L, 4)`; differentiable with respect
+        to what f closes over. Not with `attributed="training"`, where there is no function of single sequences.
       class_averaged: see `binary_cross_entropy`.
     """
 
@@ -53,9 +57,15 @@ class Recipe:
     prior_rows: int | None = None
     attributed: str = "batch"
     centred: bool = True
+    attribution: Attribution | None = None
     class_averaged: bool = True
 
     def __post_init__(self):
+        if self.attribution is not None and self.attributed == "training":
+            raise ValueError(
+                "attributed (='training') knows no function of single sequences, which attribution needs;"
+                " choose 'batch' or 'evaluation'"
+            )
         if self.attributed not in ATTRIBUTED:
             raise ValueError(f"attributed (={self.attributed!r}) must be one of {ATTRIBUTED}")
 
@@ -134,7 +144,7 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
         return summed_logits(logits), (logits, updated)
 
     def evaluation_pass(x: jax.Array, statistics: Any) -> jax.Array:
-        return summed_logits(recipe.model.apply({"params": params, **statistics}, x, train=False))
+        return summed_tasks(recipe.model.apply({"params": params, **statistics}, x, train=False))
 
     rows = slice(recipe.prior_rows)
     attribution = None
@@ -148,13 +158,18 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
         statistics = state.statistics
         if recipe.attributed == "batch":
             statistics = _with_moments(statistics, moments)
-        objective = partial(evaluation_pass, statistics=statistics)
-        attribution = input_gradient(objective, batch.x[rows], centred=recipe.centred)
+        f = partial(evaluation_pass, statistics=statistics)
+        attribution = attribution_of(recipe)(f, batch.x[rows], jax.random.fold_in(key, 1))
 
     losses = {"correctness": binary_cross_entropy(logits, batch.labels, class_averaged=recipe.class_averaged)}
     if attribution is not None:
         losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
     return losses, updated
+
+
+def attribution_of(recipe: Recipe) -> Attribution:
+    """What the prior looks at: the recipe's attribution, or else gradient × input."""
+    return recipe.attribution or GradientTimesInput(recipe.centred)
 
 
 def _with_moments(statistics: Any, moments: Any) -> Any:

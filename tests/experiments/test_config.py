@@ -11,7 +11,8 @@ from experiments.config import _CHECKS, check_config, check_prepare, default_con
 from experiments.run_directory import TRAINING
 from fprior.errors import InputError
 
-CONFIGS = sorted((tiny.ROOT / "configs").glob("*.py"))
+# A config with fields of its own, such as a simulation's, is tested with its experiment.
+CONFIGS = sorted(path for path in (tiny.ROOT / "configs").glob("*.py") if "default_config" in path.read_text())
 SECTIONS = [name for name, value in default_config().items() if isinstance(value, ml_collections.ConfigDict)]
 FIELDS = [(section, name) for section in SECTIONS for name in default_config()[section]]
 
@@ -66,7 +67,7 @@ def test_the_model_takes_every_field_of_its_section():
 
 
 def test_sections_that_decide_what_is_learned():
-    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "prepare"}
+    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "prepare"}
 
 
 # ---- every check fires
@@ -88,6 +89,7 @@ WRONG = {
     "prior.anneal": ("up",),
     "prior.anneal_speed": (0.0, float("inf")),
     "prior.examples": ("negatives",),
+    "prior.attribution": ("lime",),
     "prior.attributed": ("running",),
     "prior.freq_limit": (0.0, -3.0, float("nan"), 500.0, 1e9),
     "prior.softness": (0.0, -0.2, float("nan")),
@@ -109,6 +111,12 @@ WRONG = {
     "evaluate.split": ("all",),
     "evaluate.batch_size": (0,),
     "evaluate.negative_upsampling": (0.5, float("nan")),
+    "attribute.split": ("all",),
+    "attribute.references": ("uniform",),
+    "attribute.num_references": (0,),
+    "attribute.rule": ("linear",),
+    "attribute.task": (-2,),
+    "attribute.memory_gigabytes": (0.0, -1.0, float("nan")),
     "prepare.peaks": ((3,),),
     "prepare.tasks": ((3,),),
     "prepare.chromosome_names": ("chr",),
@@ -141,13 +149,21 @@ def test_every_check_has_a_wrong_value():
     assert {f"{section}.{name}" for section, checks in _CHECKS.items() for name in checks} <= set(WRONG)
 
 
+PATHS_AND_NAMES = {
+    "data.dataset",
+    "attribute.loci",
+    "attribute.genome",
+    *(f"prepare.{name}" for name in ("output", "name", "genome", "terms")),
+}
+
+
 def test_every_number_and_choice_is_checked():
     """Only switches, paths and names of the user's own need no check of their range."""
     free = {
         f"{section}.{name}"
         for section, name in FIELDS
         if isinstance(default_config()[section][name], bool)
-    } | {"data.dataset", "prepare.output", "prepare.name", "prepare.genome", "prepare.terms"}  # fmt: skip
+    } | PATHS_AND_NAMES  # fmt: skip
     assert {f"{section}.{name}" for section, name in FIELDS} - free <= set(WRONG)
 
 

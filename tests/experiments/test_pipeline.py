@@ -408,6 +408,17 @@ def test_work_directory_of_another_config(finished, command):
     assert contents(finished.with_prior) == before
 
 
+def test_run_from_before_a_field_was_there(finished, tmp_path):
+    """It is taken to have been at its default, which is what the run did."""
+    run = copied(finished.with_prior, tmp_path)
+    record = json.loads((run / "run.json").read_text())
+    del record["config"]["prior"]["attribution"]
+    (run / "run.json").write_text(json.dumps(record))
+    assert finished.world.command("evaluate", f"--workdir={run}").status == 0
+    changed = finished.world.command("evaluate", f"--workdir={run}", "--config.prior.attribution=deeplift")
+    assert "config.prior.attribution was 'input_gradient', is 'deeplift'" in changed.error
+
+
 def test_settings_of_evaluation_may_differ(finished, tmp_path):
     run = copied(finished.with_prior, tmp_path)
     assert finished.world.command("evaluate", f"--workdir={run}", "--config.evaluate.split=valid").status == 0

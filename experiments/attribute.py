@@ -1,0 +1,205 @@
+"""Attributes a trained model's predictions to bases, by DeepSHAP.
+
+    python -m experiments.attribute --config=configs/NAME.py --workdir=runs/NAME [--config.attribute.field=value …]
+
+The loci are the positives of a split of the run's data set (`config.attribute.split`), or those of a BED or narrowPeak
+file around their summits (`config.attribute.loci` with `config.attribute.genome`). Writes to the run's directory
+
+    attributions_NAME.h5                 hypothetical and actual contributions with locus, sequence, the model's output
+                                         and the completeness error of every locus
+    attributions_NAME.bw                 the actual contributions for a genome browser
+    attributions_NAME_sequences.npz      what modisco-lite reads: modisco motifs -s …_sequences.npz
+    attributions_NAME_hypothetical.npz   -a …_hypothetical.npz
+
+where NAME is the split, or the loci file's name. Interrupted, the same command goes on with the part it was in.
+"""
+
+import functools
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from experiments.build import dataset_of, model_of, optimizer_of
+from experiments.launch import launch
+from experiments.run_directory import RESULT, check_config, read_record
+from fprior.attribution.deepshap import deepshap, make_references
+from fprior.data.background import windows_around
+from fprior.data.dataset import Dataset
+from fprior.data.genome import Genome
+from fprior.data.loci import check_against_genome, read_loci
+from fprior.data.scores import actual_contributions, write_bigwig, write_modisco, write_scores
+from fprior.data.splits import SPLITS
+from fprior.errors import InputError
+from fprior.files import sha256, write_atomically, write_json
+from fprior.sequence import one_hot
+from fprior.training.checkpoint import Checkpoints
+from fprior.training.state import init_state
+
+PART = 64  # loci that are computed and saved at a time
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} loci [{elapsed}<{remaining}, ends {eta:%H:%M}]"
+
+
+def main(config, workdir: str | None) -> None:
+    read_record(workdir)
+    check_config(workdir, config)
+    path = Path(workdir)
+    if not (path / RESULT).is_file():
+        raise InputError(f"--workdir={workdir}: its training is not finished; go on with experiments.train")
+    dataset = dataset_of(config)
+    loci, sizes, dropped = loci_of(config, dataset)
+    model, variables, step = trained(config, dataset, path)
+    stem = f"attributions_{name_of(config)}"
+    settings = {**settings_of(config), "checkpoint_step": step}
+    f = attributed_output(config, model, variables)
+    parts = open_parts(path / f".{stem}.parts", settings)
+    columns = attribute(config, f, loci, parts)
+    write_scores(path / f"{stem}.h5", columns, {"settings": json.dumps(settings), "dropped": json.dumps(dropped)})
+    overlapping = write_bigwig(path / f"{stem}.bw", columns, sizes)
+    write_modisco(path, stem, columns)
+    shutil.rmtree(parts)
+    print(path / f"{stem}.h5")
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in dropped.items())
+    largest, spread = np.abs(columns["completeness_error"]).max(), np.std(columns["output"])
+    print(f"  {len(columns['start']):,} loci; dropped: {reasons or 'none'}")
+    print(f"  largest completeness error {largest:.1e}, where outputs spread by {spread:.2g}")
+    print(f"  {overlapping:,} bases lie in several inputs: the BigWig has their mean")
+
+
+def name_of(config) -> str:
+    """What the results are called."""
+    loci = config.attribute.loci
+    return Path(loci).name.partition(".")[0] if loci else config.attribute.split
+
+
+def settings_of(config) -> dict[str, Any]:
+    """All that the scores depend on besides the run."""
+    settings = dict(config.attribute)
+    for field in ("loci", "genome"):
+        if settings[field]:
+            settings[f"{field}_sha256"] = sha256(settings[field])
+    return settings | {"seed": config.seed}
+
+
+def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, int], dict[str, int]]:
+    """The inputs with their coordinates, the sizes of the chromosomes, and what was dropped, by reason."""
+    length, options = config.data.input_length, config.attribute
+    if not options.loci:
+        indices = dataset.select(SPLITS.index(options.split), positive=True)
+        if not len(indices):
+            raise InputError(f"config.attribute.split (={options.split!r}): {dataset.path} has no positives there")
+        chromosome, start, end = dataset.interval(indices, length)
+        known = dataset.manifest.get("chromosome_sizes", {})
+        sizes = {name: known.get(name, int(end[chromosome == name].max())) for name in set(chromosome)}
+        columns = {"chromosome": chromosome, "start": start, "end": end, "tokens": dataset.centred(indices, length)}
+        return columns, sizes, {}
+    for field in ("loci", "genome"):
+        if not Path(config.attribute[field]).is_file():
+            raise InputError(f"config.attribute.{field} (={config.attribute[field]!r}): there is no such file")
+    genome = Genome(config.attribute.genome)
+    loci = read_loci(options.loci)
+    kept, dropped = check_against_genome(loci, genome, options.loci)
+    loci = loci[kept]
+    start = windows_around(loci.summit, length)
+    ends = np.array([genome.lengths[name] for name in loci.chromosome])
+    inside = (start >= 0) & (start + length <= ends)
+    if not inside.any():
+        raise InputError(f"{options.loci}: no input of {length} bases around a summit lies inside its chromosome")
+    loci, start = loci[inside], start[inside]
+    tokens = np.stack([genome.tokens(name, at, at + length) for name, at in zip(loci.chromosome, start, strict=True)])
+    columns = {"chromosome": loci.chromosome, "start": start, "end": start + length, "tokens": tokens}
+    return columns, dict(genome.lengths), {**dropped, "input leaves its chromosome": int((~inside).sum())}
+
+
+def trained(config, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
+    """The model, its variables at the best epoch, and that epoch's step."""
+    model = model_of(config, dataset)
+    state = init_state(model, optimizer_of(config), config.seed, config.data.input_length)
+    with Checkpoints(path / "checkpoints", read_only=True) as checkpoints:
+        state, _ = checkpoints.restore("best", state)
+    return model, {"params": state.params, **state.statistics}, int(state.step)
+
+
+def open_parts(folder: Path, settings: dict[str, Any]) -> Path:
+    """The folder of the parts computed so far; emptied if they were made with other settings."""
+    record = folder / "settings.json"
+    if not record.is_file() or json.loads(record.read_text()) != json.loads(json.dumps(settings)):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_json(record, settings)
+    return folder
+
+
+def attributed_output(config, model: Any, variables: Any) -> Callable[[jax.Array], jax.Array]:
+    """One-hot sequences `(n, L, 4)` to the number of each that is attributed `(n,)`."""
+    task = config.attribute.task
+    if task >= model.num_tasks:
+        raise InputError(
+            f"config.attribute.task (={task}) is none of the model's {model.num_tasks}, which count from 0;"
+            " -1 attributes their sum"
+        )
+
+    def f(x: jax.Array) -> jax.Array:
+        logits = model.apply(variables, x, train=False)
+        return jnp.sum(logits, axis=-1) if task < 0 else logits[:, task]
+
+    return f
+
+
+def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> dict[str, np.ndarray]:
+    """The columns of the score file; each part is a file of its own until all are there."""
+    count = len(loci["start"])
+    key = jax.random.key(config.seed)
+    of_pairs = jax.jit(
+        functools.partial(
+            deepshap,
+            f,
+            rule=config.attribute.rule,
+            memory_budget=config.attribute.memory_gigabytes * 1e9,
+            return_completeness=True,
+        )
+    )
+    outputs = jax.jit(f)
+    with tqdm(total=count, bar_format=BAR, disable=None, dynamic_ncols=True, file=sys.stderr) as bar:
+        for number, first in enumerate(range(0, count, PART)):
+            file = parts / f"{number:06}.npz"
+            tokens = loci["tokens"][first : first + PART]
+            if not file.is_file():
+                # The last part is filled up, so that all have one shape.
+                x = one_hot(np.concatenate([tokens, np.repeat(tokens[-1:], PART - len(tokens), axis=0)]))
+                references = make_references(
+                    x,
+                    config.attribute.references,
+                    num_references=config.attribute.num_references,
+                    key=jax.random.fold_in(key, number),
+                )
+                hypothetical, error = of_pairs(x, references=references)
+                save_part(file, len(tokens), hypothetical=hypothetical, completeness_error=error, output=outputs(x))
+            bar.update(len(tokens))
+    saved = [np.load(file, allow_pickle=False) for file in sorted(parts.glob("*.npz"))]
+    computed = {name: np.concatenate([part[name] for part in saved]) for name in saved[0]}
+    return {
+        **loci,
+        "strand": np.full(count, "+"),
+        **computed,
+        "contributions": actual_contributions(computed["hypothetical"], loci["tokens"]),
+    }
+
+
+def save_part(file: Path, count: int, **columns: jax.Array) -> None:
+    """Writes the first `count` rows of the columns, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: np.asarray(values)[:count] for name, values in columns.items()})
+    write_atomically(file, buffer.getvalue())
+
+
+if __name__ == "__main__":
+    launch(main, workdir="directory of a trained run")
