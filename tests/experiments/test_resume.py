@@ -113,7 +113,7 @@ def test_killed_from_outside(world, uninterrupted, tmp_path):
 
 
 def test_terminated_from_outside(world, uninterrupted, tmp_path):
-    """SIGTERM while the first step compiles: that step is done, saved, and the process leaves with status 0."""
+    """SIGTERM as soon as the log is there: the step under way is done, saved, and the process leaves with status 0."""
     run = tmp_path / "run"
     process = tiny.start("train", f"--config={world.config}", f"--workdir={run}")
     wait_for(run / FILE, process)
@@ -122,7 +122,7 @@ def test_terminated_from_outside(world, uninterrupted, tmp_path):
     outcome = tiny.finish(process)
     assert outcome.status == 0 and "saved; the same command goes on from here" in outcome.out, outcome
     assert "Traceback" not in outcome.err and time.monotonic() - asked < 60
-    assert restored(world, run, "latest")[0].step == 1
+    assert 1 <= restored(world, run, "latest")[0].step < 28
     assert not (run / "result.json").exists()
     assert world.command("train", f"--workdir={run}").status == 0
     assert_same_run(world, run, uninterrupted[0])
