@@ -15,7 +15,6 @@ where NAME is the split, or the loci file's name. Interrupted, the same command 
 """
 
 import functools
-import io
 import json
 import shutil
 import sys
@@ -28,9 +27,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.build import dataset_of, model_of, optimizer_of
+from experiments.build import dataset_of, trained
 from experiments.launch import launch
-from experiments.run_directory import RESULT, check_config, read_record
+from experiments.run_directory import finished_run
 from fprior.attribution.deepshap import deepshap, make_references
 from fprior.data.background import windows_around
 from fprior.data.dataset import Dataset
@@ -39,21 +38,15 @@ from fprior.data.loci import check_against_genome, read_loci
 from fprior.data.scores import actual_contributions, write_bigwig, write_modisco, write_scores
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
-from fprior.files import sha256, write_atomically, write_json
+from fprior.files import sha256, write_arrays, write_json
 from fprior.sequence import one_hot
-from fprior.training.checkpoint import Checkpoints
-from fprior.training.state import init_state
 
 PART = 64  # loci that are computed and saved at a time
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} loci [{elapsed}<{remaining}, ends {eta:%H:%M}]"
 
 
 def main(config, workdir: str | None) -> None:
-    read_record(workdir)
-    check_config(workdir, config)
-    path = Path(workdir)
-    if not (path / RESULT).is_file():
-        raise InputError(f"--workdir={workdir}: its training is not finished; go on with experiments.train")
+    path = finished_run(workdir, config)
     dataset = dataset_of(config)
     loci, sizes, dropped = loci_of(config, dataset)
     model, variables, step = trained(config, dataset, path)
@@ -92,6 +85,10 @@ def settings_of(config) -> dict[str, Any]:
 def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, int], dict[str, int]]:
     """The inputs with their coordinates, the sizes of the chromosomes, and what was dropped, by reason."""
     length, options = config.data.input_length, config.attribute
+    if options.genome and not options.loci:
+        raise InputError(
+            f"config.attribute.genome (={options.genome!r}) is for the loci of a file; name it in config.attribute.loci"
+        )
     if not options.loci:
         indices = dataset.select(SPLITS.index(options.split), positive=True)
         if not len(indices):
@@ -104,7 +101,7 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
     for field in ("loci", "genome"):
         if not Path(config.attribute[field]).is_file():
             raise InputError(f"config.attribute.{field} (={config.attribute[field]!r}): there is no such file")
-    genome = Genome(config.attribute.genome)
+    genome = Genome(options.genome)
     loci = read_loci(options.loci)
     kept, dropped = check_against_genome(loci, genome, options.loci)
     loci = loci[kept]
@@ -117,15 +114,6 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
     tokens = np.stack([genome.tokens(name, at, at + length) for name, at in zip(loci.chromosome, start, strict=True)])
     columns = {"chromosome": loci.chromosome, "start": start, "end": start + length, "tokens": tokens}
     return columns, dict(genome.lengths), {**dropped, "input leaves its chromosome": int((~inside).sum())}
-
-
-def trained(config, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
-    """The model, its variables at the best epoch, and that epoch's step."""
-    model = model_of(config, dataset)
-    state = init_state(model, optimizer_of(config), config.seed, config.data.input_length)
-    with Checkpoints(path / "checkpoints", read_only=True) as checkpoints:
-        state, _ = checkpoints.restore("best", state)
-    return model, {"params": state.params, **state.statistics}, int(state.step)
 
 
 def open_parts(folder: Path, settings: dict[str, Any]) -> Path:
@@ -182,7 +170,8 @@ def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> 
                     key=jax.random.fold_in(key, number),
                 )
                 hypothetical, error = of_pairs(x, references=references)
-                save_part(file, len(tokens), hypothetical=hypothetical, completeness_error=error, output=outputs(x))
+                part = {"hypothetical": hypothetical, "completeness_error": error, "output": outputs(x)}
+                write_arrays(file, {name: np.asarray(values)[: len(tokens)] for name, values in part.items()})
             bar.update(len(tokens))
     saved = [np.load(file, allow_pickle=False) for file in sorted(parts.glob("*.npz"))]
     computed = {name: np.concatenate([part[name] for part in saved]) for name in saved[0]}
@@ -192,13 +181,6 @@ def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> 
         **computed,
         "contributions": actual_contributions(computed["hypothetical"], loci["tokens"]),
     }
-
-
-def save_part(file: Path, count: int, **columns: jax.Array) -> None:
-    """Writes the first `count` rows of the columns, whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{name: np.asarray(values)[:count] for name, values in columns.items()})
-    write_atomically(file, buffer.getvalue())
 
 
 if __name__ == "__main__":

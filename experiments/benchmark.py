@@ -19,10 +19,12 @@ The same command runs on a GPU or TPU. Time on two CPU cores: about 8 minutes, h
 
 import argparse
 import dataclasses
+import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -107,9 +109,9 @@ class Stepper:
         self._batch = batch
         self.state: State = init_state(recipe.model, recipe.optimizer, 0, batch.x.shape[1])
         self.step = partial(train_step, recipe=recipe)
-        began = measure.time.perf_counter()
+        began = time.perf_counter()
         self.compiled = jax.jit(self.step, donate_argnums=0).lower(self.state, batch).compile()
-        self.compile_seconds = measure.time.perf_counter() - began
+        self.compile_seconds = time.perf_counter() - began
 
     def __call__(self) -> Any:
         self.state, info = self.compiled(self.state, self._batch)
@@ -322,7 +324,7 @@ def start(sizes: Sizes) -> list[Row]:
         for kind in ("empty", "filled"):
             command = [sys.executable, "-m", "experiments.train", "--config=configs/quickstart.py"]
             command += [f"--workdir={folder}/{kind}", "--config.train.epochs=1"]
-            settings = {**measure.os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
+            settings = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
             run = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
             started, compiled = map(
                 float, re.search(r"started in ([\d.]+) s.*compiled in ([\d.]+) s", run.stderr).groups()
@@ -353,6 +355,8 @@ def main(arguments: list[str]) -> None:
     unknown = sorted(set(options.suites) - set(SUITES))
     if unknown:
         parser.error(f"there is no suite {', '.join(unknown)}; choose from {', '.join(SUITES)}")
+    if options.output and not Path(options.output).absolute().parent.is_dir():
+        parser.error(f"--output={options.output}: its directory does not exist; make it first")
     sizes = QUICK if options.quick else Sizes()
     report: dict[str, Any] = {"hardware": measure.hardware(), "sizes": dataclasses.asdict(sizes), "suites": {}}
     print(", ".join(f"{name} {value}" for name, value in report["hardware"].items()))

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,8 @@ from fprior.data.dataset import Dataset, open_dataset
 from fprior.errors import InputError
 from fprior.models import BinaryModel
 from fprior.priors import fourier_prior, smoothness_prior, sparsity_prior
+from fprior.training.checkpoint import Checkpoints
+from fprior.training.state import init_state
 from fprior.training.step import Recipe
 
 MODELS = {"binary": BinaryModel}
@@ -70,6 +74,15 @@ def prior_weight_of(config, steps_per_epoch: int) -> Callable[[jax.Array], jax.A
 def optimizer_of(config) -> optax.GradientTransformation:
     """Adam, with the optimiser's other settings at their usual values."""
     return optax.adam(config.train.learning_rate)
+
+
+def trained(config, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
+    """The model of the run in that directory, its variables at the best epoch, and that epoch's step."""
+    model = model_of(config, dataset)
+    state = init_state(model, optimizer_of(config), config.seed, config.data.input_length)
+    with Checkpoints(path / "checkpoints", read_only=True) as checkpoints:
+        state, _ = checkpoints.restore("best", state)
+    return model, {"params": state.params, **state.statistics}, int(state.step)
 
 
 def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int) -> Recipe:

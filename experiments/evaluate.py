@@ -11,39 +11,32 @@ N), for the split `config.evaluate.split`:
                             (gradient × input of the summed logits)
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.build import dataset_of, model_of, optimizer_of
+from experiments.build import dataset_of, trained
 from experiments.launch import launch
 from experiments.member import member_configs, member_directories
-from experiments.run_directory import RESULT, check_config, read_record
+from experiments.run_directory import finished_run
 from fprior.attribution.gradients import GradientTimesInput
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
-from fprior.files import write_atomically, write_json
+from fprior.files import write_arrays, write_json
 from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
 from fprior.metrics.performance import binary_performance
-from fprior.training.checkpoint import Checkpoints
 from fprior.training.predict import contributions, predict
-from fprior.training.state import init_state
 
 
 def main(config, workdir: str | None) -> None:
-    runs = list(zip(member_configs(config), member_directories(config, workdir), strict=True))
-    for one, directory in runs:
-        read_record(directory)
-        check_config(directory, one)
-        if not (Path(directory) / RESULT).is_file():
-            raise InputError(f"--workdir={directory}: its training is not finished; go on with experiments.train")
+    members = zip(member_configs(config), member_directories(config, workdir), strict=True)
+    runs = [(one, finished_run(directory, one)) for one, directory in members]
     dataset = dataset_of(config)
-    for one, directory in runs:
-        evaluate_run(one, dataset, Path(directory))
+    for one, path in runs:
+        evaluate_run(one, dataset, path)
 
 
 def evaluate_run(config, dataset: Dataset, path: Path) -> None:
@@ -51,9 +44,7 @@ def evaluate_run(config, dataset: Dataset, path: Path) -> None:
     arrays = evaluate(config, dataset, path)
     report = summarise(config, dataset, arrays)
     stem = path / f"evaluation_{config.evaluate.split}"
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_atomically(f"{stem}.npz", buffer.getvalue())
+    write_arrays(f"{stem}.npz", arrays)
     write_json(f"{stem}.json", report)
     print(f"{stem}.json")
     for name, value in {**report["performance"], **report["interpretability"]}.items():
@@ -63,11 +54,7 @@ def evaluate_run(config, dataset: Dataset, path: Path) -> None:
 def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
     """Predictions for every locus of the split, contributions for its positives."""
     length, batch_size = config.data.input_length, config.evaluate.batch_size
-    model = model_of(config, dataset)
-    state = init_state(model, optimizer_of(config), config.seed, length)
-    with Checkpoints(path / "checkpoints", read_only=True) as checkpoints:
-        state, _ = checkpoints.restore("best", state)
-    variables = {"params": state.params, **state.statistics}
+    model, variables, _ = trained(config, dataset, path)
     split = SPLITS.index(config.evaluate.split)
     positives, negatives = (dataset.select(split, positive=kind) for kind in (True, False))
     if not len(positives):

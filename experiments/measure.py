@@ -87,20 +87,9 @@ def _operations(jaxpr: core.Jaxpr) -> float:
         elif name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             total += 2 * out.size * np.prod([a.shape[axis] for axis in contracted])
-        inner = sum(_operations(sub) for sub in _inner(equation.params))
+        inner = sum(_operations(sub) for sub in core.jaxprs_in_params(equation.params))
         total += inner * equation.params.get("length", 1)
     return total
-
-
-def _inner(params: Mapping[str, Any]) -> list[core.Jaxpr]:
-    found = []
-    for value in params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(item, core.ClosedJaxpr):
-                found.append(item.jaxpr)
-            elif isinstance(item, core.Jaxpr):
-                found.append(item)
-    return found
 
 
 def temporary_memory(compiled: Any) -> int:

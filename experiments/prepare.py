@@ -78,6 +78,7 @@ def main(config) -> None:
         "dropped": drops,
         "background": dict(background.counts),
         "loci": counts_of(loci),
+        "chromosome_sizes": {str(name): int(genome.lengths[name]) for name in np.unique(loci["chromosome"])},
         "gc": gc_summary(tokens, loci, prepare.window),
     }
     save_dataset(

@@ -81,20 +81,38 @@ def check_config(workdir: str, config) -> None:
     _compare(Path(workdir), read_record(workdir)["config"], _plain(config))
 
 
+def finished_run(workdir: str | None, config) -> Path:
+    """The directory of a run of this config whose training is finished.
+
+    Raises:
+      InputError: it is no run, one of another config, or still to be trained.
+    """
+    read_record(workdir)
+    check_config(workdir, config)
+    path = Path(workdir)
+    if not (path / RESULT).is_file():
+        raise InputError(f"--workdir={workdir}: its training is not finished; go on with experiments.train")
+    return path
+
+
 def _plain(config) -> dict[str, Any]:
     """The config as JSON gives it back, where tuples are lists."""
     return json.loads(ml_collections.ConfigDict(config).to_json())
 
 
 def _record(config, dataset: Dataset) -> dict[str, Any]:
+    return {**provenance("train", config), "dataset": dict(dataset.manifest)}
+
+
+def provenance(command: str, config) -> dict[str, Any]:
+    """What it takes to run `python -m experiments.COMMAND` again, data apart."""
     return {
-        "command": " ".join(["python", "-m", "experiments.train", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"experiments.{command}", *sys.argv[1:]]),
         "config_file": config_file(),
         "overrides": json.loads(json.dumps(overrides())),
         "config": _plain(config),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-        "dataset": dict(dataset.manifest),
     }
 
 

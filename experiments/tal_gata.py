@@ -14,13 +14,10 @@ ICML 2017, section 4.2 and appendices F to J.
 """
 
 import itertools
-import json
 import math
-import platform
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -30,9 +27,9 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from experiments.launch import CONFIG, config_file, launch, overrides, seconds_since_start
+from experiments.launch import CONFIG, launch, seconds_since_start
 from experiments.member import no_gain
-from experiments.run_directory import PACKAGES
+from experiments.run_directory import provenance
 from experiments.tal_gata_page import VERDICTS, report
 from experiments.tal_gata_scores import (
     Scores,
@@ -95,7 +92,7 @@ def run(config) -> tuple[dict[str, Any], str]:
     measures = measure(test, matches, scores, shuffled, config.scores.strong, margin)
     best = min(history, key=lambda entry: entry["loss"])
     result = {
-        **record(config),
+        **provenance("tal_gata", config),
         "sequences": dict(zip(("train", "valid", "test"), map(kinds_of, (train, valid, test)), strict=True)),
         "training": {"epochs": len(history), "best": best, "history": history},
         "test": {"auroc": aurocs(test.labels, logits), "published": dict(zip(TASKS, PUBLISHED_AUROC, strict=True))},
@@ -110,18 +107,6 @@ def run(config) -> tuple[dict[str, Any], str]:
 def all_shuffles(shuffled: Scores) -> str:
     """The name of the average over all shuffles of letters."""
     return [name for name in shuffled if "dinucleotide" not in name][-1]
-
-
-def record(config) -> dict[str, Any]:
-    """What it takes to run this again."""
-    return {
-        "command": " ".join(["python", "-m", "experiments.tal_gata", *sys.argv[1:]]),
-        "config_file": config_file(),
-        "overrides": json.loads(json.dumps(overrides())),
-        "config": json.loads(ml_collections.ConfigDict(config).to_json()),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
-    }
 
 
 # ---- training

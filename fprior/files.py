@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
@@ -17,6 +19,12 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
         content = content.encode()
     with new_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes a compressed .npz of arrays, none of them pickled, atomically."""
+    with new_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 @contextlib.contextmanager

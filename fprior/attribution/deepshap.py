@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Jaxpr, jaxprs_in_params
 
 from fprior.attribution.deeplift import deeplift
 from fprior.sequence import UNKNOWN, one_hot
@@ -136,14 +137,11 @@ def _bytes_of_a_pair(f: Callable, x: jax.Array) -> int:
     return max(1, _bytes(jax.make_jaxpr(f)(one).jaxpr))
 
 
-def _bytes(jaxpr: Any) -> int:
+def _bytes(jaxpr: Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
-        inner = [value for value in equation.params.values() if hasattr(value, "eqns") or hasattr(value, "jaxpr")]
-        if inner:
-            total += sum(_bytes(getattr(value, "jaxpr", value)) for value in inner)
-        else:
-            total += sum(
-                out.aval.size * out.aval.dtype.itemsize for out in equation.outvars if hasattr(out.aval, "size")
-            )
+        inner = jaxprs_in_params(equation.params)
+        total += sum(map(_bytes, inner))
+        if not inner:
+            total += sum(out.aval.size * out.aval.dtype.itemsize for out in equation.outvars)
     return total

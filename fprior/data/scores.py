@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pyBigWig
 
-from fprior.files import new_file
+from fprior.files import new_file, write_arrays
 from fprior.sequence import UNKNOWN
 
 # Columns of a score file, one row a locus; `scores` of METHOD.md are hypothetical contributions times the sequence.
@@ -83,6 +83,5 @@ def write_modisco(folder: str | os.PathLike, stem: str, columns: Mapping[str, np
     one_hot = (columns["tokens"][:, None, :] == np.arange(4)[:, None]).astype(np.int8)
     paths = Path(folder) / f"{stem}_sequences.npz", Path(folder) / f"{stem}_hypothetical.npz"
     for path, array in zip(paths, (one_hot, columns["hypothetical"].swapaxes(1, 2)), strict=True):
-        with new_file(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, arr_0=array)
+        write_arrays(path, {"arr_0": array})
     return paths

@@ -62,6 +62,7 @@ def test_bigwig_and_modisco_arrays_are_beside_it(world, train_split):
     columns, _ = train_split
     run = world.folder / "run"
     with pyBigWig.open(str(run / "attributions_train.bw")) as file:
+        assert set(file.chroms().values()) == {tiny.LENGTH}
         where = (str(columns["chromosome"][0]), int(columns["start"][0]), int(columns["end"][0]))
         np.testing.assert_allclose(file.values(*where), columns["contributions"][0], rtol=1e-5, atol=1e-7)
     for kind, shape in (
@@ -129,6 +130,7 @@ def read_attributes(path: Path) -> dict:
         (["--config.attribute.task=1"], "config.attribute.task (=1)"),
         (["--config.attribute.loci=absent.bed"], "config.attribute.loci (='absent.bed')"),
         (["--config.attribute.loci={bed}"], "config.attribute.genome (='')"),
+        (["--config.attribute.genome={genome}"], "name it in config.attribute.loci"),
         (["--config.attribute.loci={bed}", "--config.attribute.genome={genome}"], "lies inside its chromosome"),
     ],
 )

@@ -73,6 +73,13 @@ def test_a_run_prints_its_table_and_writes_it(tmp_path, capsys):
         assert row["value"] > 0 and row["what"] in printed
 
 
+def test_output_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        benchmark.main(["kernels", "--quick", f"--output={tmp_path}/absent/out.json"])
+    assert caught.value.code == 2
+    assert "absent/out.json: its directory does not exist" in capsys.readouterr().err
+
+
 def test_unknown_suite(capsys):
     with pytest.raises(SystemExit) as caught:
         benchmark.main(["stepp"])
