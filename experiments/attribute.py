@@ -101,7 +101,7 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
     for field in ("loci", "genome"):
         if not Path(config.attribute[field]).is_file():
             raise InputError(f"config.attribute.{field} (={config.attribute[field]!r}): there is no such file")
-    genome = Genome(options.genome)
+    genome = Genome(config.attribute.genome)
     loci = read_loci(options.loci)
     kept, dropped = check_against_genome(loci, genome, options.loci)
     loci = loci[kept]
