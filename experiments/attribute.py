@@ -18,7 +18,6 @@ import functools
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,21 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from experiments.build import dataset_of, trained
+from experiments.build import dataset_of, layout_of, trained
 from experiments.launch import launch
 from experiments.run_directory import finished_run
 from fprior.attribution.deepshap import deepshap, make_references
 from fprior.data.background import windows_around
 from fprior.data.dataset import Dataset
-from fprior.data.genome import Genome
 from fprior.data.loci import check_against_genome, read_loci
 from fprior.data.scores import actual_contributions, write_bigwig, write_modisco, write_scores
 from fprior.data.splits import SPLITS
+from fprior.data.two_bit import open_genome
 from fprior.errors import InputError
 from fprior.files import sha256, write_arrays, write_json
+from fprior.objectives import profile_objective, profile_weights
 from fprior.sequence import one_hot
+from fprior.training.problem import apply
 
 PART = 64  # loci that are computed and saved at a time
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} loci [{elapsed}<{remaining}, ends {eta:%H:%M}]"
@@ -52,7 +53,7 @@ def main(config, workdir: str | None) -> None:
     model, variables, step = trained(config, dataset, path)
     stem = f"attributions_{name_of(config)}"
     settings = {**settings_of(config), "checkpoint_step": step}
-    f = attributed_output(config, model, variables)
+    f = Attributed(config, dataset, model, variables)
     parts = open_parts(path / f".{stem}.parts", settings)
     columns = attribute(config, f, loci, parts)
     write_scores(path / f"{stem}.h5", columns, {"settings": json.dumps(settings), "dropped": json.dumps(dropped)})
@@ -97,11 +98,13 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
         known = dataset.manifest.get("chromosome_sizes", {})
         sizes = {name: known.get(name, int(end[chromosome == name].max())) for name in set(chromosome)}
         columns = {"chromosome": chromosome, "start": start, "end": end, "tokens": dataset.centred(indices, length)}
+        if layout_of(config, dataset) and dataset.layout.control_sets:
+            columns["controls"] = dataset.counts(indices, config.data.output_length)[1]
         return columns, sizes, {}
     for field in ("loci", "genome"):
         if not Path(config.attribute[field]).is_file():
             raise InputError(f"config.attribute.{field} (={config.attribute[field]!r}): there is no such file")
-    genome = Genome(config.attribute.genome)
+    genome = open_genome(config.attribute.genome)
     loci = read_loci(options.loci)
     kept, dropped = check_against_genome(loci, genome, options.loci)
     loci = loci[kept]
@@ -113,6 +116,10 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
     loci, start = loci[inside], start[inside]
     tokens = np.stack([genome.tokens(name, at, at + length) for name, at in zip(loci.chromosome, start, strict=True)])
     columns = {"chromosome": loci.chromosome, "start": start, "end": start + length, "tokens": tokens}
+    layout = layout_of(config, dataset)
+    if layout and layout.control_sets:
+        print("note: the model reads controls; for the loci of a file they are taken as 0", file=sys.stderr)
+        columns["controls"] = np.zeros((len(start), layout.control_sets, config.data.output_length, layout.strands))
     return columns, dict(genome.lengths), {**dropped, "input leaves its chromosome": int((~inside).sum())}
 
 
@@ -126,24 +133,47 @@ def open_parts(folder: Path, settings: dict[str, Any]) -> Path:
     return folder
 
 
-def attributed_output(config, model: Any, variables: Any) -> Callable[[jax.Array], jax.Array]:
-    """One-hot sequences `(n, L, 4)` to the number of each that is attributed `(n,)`."""
-    task = config.attribute.task
-    if task >= model.num_tasks:
-        raise InputError(
-            f"config.attribute.task (={task}) is none of the model's {model.num_tasks}, which count from 0;"
-            " -1 attributes their sum"
-        )
+class Attributed:
+    """The number of each sequence that is attributed: a task's logit or profile, or the sum over tasks.
 
-    def f(x: jax.Array) -> jax.Array:
-        logits = model.apply(variables, x, train=False)
-        return jnp.sum(logits, axis=-1) if task < 0 else logits[:, task]
+    Profile logits are weighed by the probabilities of the sequence itself, which stay fixed while its references are
+    compared with it.
+    """
 
-    return f
+    def __init__(self, config, dataset: Dataset, model: Any, variables: Any):
+        task, tasks = config.attribute.task, len(dataset.tasks)
+        if task >= tasks:
+            raise InputError(
+                f"config.attribute.task (={task}) is none of the model's {tasks}, which count from 0; -1 attributes"
+                " their sum"
+            )
+        self._tasks = slice(None) if task < 0 else slice(task, task + 1)
+        self._kind = config.model.outputs if config.model.outputs == "labels" else config.attribute.head
+        self._weighting = config.prior.profile_weights
+        self._model, self._variables = model, variables
+        self.weights = jax.jit(self._weights)
+
+    def __call__(self, x: jax.Array, controls: jax.Array | None, weights: jax.Array | None) -> jax.Array:
+        """One number each `(n,)` for one-hot sequences `(n, L, 4)`."""
+        outputs = apply(self._model, self._variables, x, controls, train=False)
+        if self._kind == "labels":
+            return jnp.sum(outputs[:, self._tasks], axis=-1)
+        logits, log_counts = outputs
+        if self._kind == "counts":
+            return jnp.sum(log_counts[:, self._tasks], axis=(1, 2))
+        return profile_objective(logits[:, self._tasks], weights)
+
+    def _weights(self, x: jax.Array, controls: jax.Array | None) -> jax.Array | None:
+        if self._kind != "profile":
+            return None
+        logits, _ = apply(self._model, self._variables, x, controls, train=False)
+        return profile_weights(logits[:, self._tasks], self._weighting)
 
 
-def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> dict[str, np.ndarray]:
+def attribute(config, f: Attributed, loci: dict[str, np.ndarray], parts: Path) -> dict[str, np.ndarray]:
     """The columns of the score file; each part is a file of its own until all are there."""
+    loci = dict(loci)
+    controls = loci.pop("controls", None)
     count = len(loci["start"])
     key = jax.random.key(config.seed)
     of_pairs = jax.jit(
@@ -161,16 +191,17 @@ def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> 
             file = parts / f"{number:06}.npz"
             tokens = loci["tokens"][first : first + PART]
             if not file.is_file():
-                # The last part is filled up, so that all have one shape.
-                x = one_hot(np.concatenate([tokens, np.repeat(tokens[-1:], PART - len(tokens), axis=0)]))
+                x = one_hot(full(tokens))
                 references = make_references(
                     x,
                     config.attribute.references,
                     num_references=config.attribute.num_references,
                     key=jax.random.fold_in(key, number),
                 )
-                hypothetical, error = of_pairs(x, references=references)
-                part = {"hypothetical": hypothetical, "completeness_error": error, "output": outputs(x)}
+                known = None if controls is None else jnp.asarray(full(controls[first : first + PART]), jnp.float32)
+                arguments = known, f.weights(x, known)
+                hypothetical, error = of_pairs(x, *arguments, references=references)
+                part = {"hypothetical": hypothetical, "completeness_error": error, "output": outputs(x, *arguments)}
                 write_arrays(file, {name: np.asarray(values)[: len(tokens)] for name, values in part.items()})
             bar.update(len(tokens))
     saved = [np.load(file, allow_pickle=False) for file in sorted(parts.glob("*.npz"))]
@@ -181,6 +212,11 @@ def attribute(config, f: Callable, loci: dict[str, np.ndarray], parts: Path) -> 
         **computed,
         "contributions": actual_contributions(computed["hypothetical"], loci["tokens"]),
     }
+
+
+def full(rows: np.ndarray) -> np.ndarray:
+    """The rows of a part, the last filled up, so that all have one shape."""
+    return np.concatenate([rows, np.repeat(rows[-1:], PART - len(rows), axis=0)])
 
 
 if __name__ == "__main__":

@@ -49,17 +49,22 @@ from fprior.data.batches import Ahead, Batch, HostWindows, batch_at, examples_of
 from fprior.data.dataset import open_dataset
 from fprior.data.splits import TRAIN, VALID
 from fprior.files import write_json
-from fprior.models import BinaryModel
+from fprior.models import BinaryModel, ProfileModel
 from fprior.models.layers import KERNEL_INIT
 from fprior.objectives import summed_logits
 from fprior.priors import track_of
+from fprior.training.problem import Profiles
 from fprior.training.state import State, init_state
 from fprior.training.step import Recipe, train_step
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the binary model and its batches; the defaults are the paper's, and half of a batch is positive."""
+    """Of the models and their batches; the defaults are the paper's, and half of a batch is positive.
+
+    `batch` and `length` are the binary model's; the profile model has half as many sequences, and `length` is what it
+    predicts.
+    """
 
     batch: int = 256
     length: int = 1000
@@ -67,9 +72,15 @@ class Sizes:
     pool: int = 40
     repeats: int = 5
     peak: int = 4096
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+
+    @property
+    def profile_margin(self) -> int:
+        """By how much the profile model's input is longer than its output."""
+        return ProfileModel(output_length=0, dilations=self.dilations).shortest_input()
 
 
-QUICK = Sizes(batch=8, length=120, filters=4, pool=10, repeats=1, peak=256)
+QUICK = Sizes(batch=8, length=120, filters=4, pool=10, repeats=1, peak=256, dilations=(1, 2))
 
 Row = tuple[str, float, str]  # what, value, unit
 
@@ -79,6 +90,16 @@ class PlainBinaryModel(BinaryModel):
 
     def _convolve(self, x: jax.Array, filters: int, width: int) -> jax.Array:
         return nn.Conv(filters, (width,), padding="VALID", kernel_init=KERNEL_INIT)(x)
+
+
+class PlainProfileModel(ProfileModel):
+    """The profile model on `flax.linen.Conv`."""
+
+    def _convolve(
+        self, x: jax.Array, filters: int, width: int, dilation: int = 1, name: str | None = None
+    ) -> jax.Array:
+        how = {"padding": "VALID", "kernel_dilation": (dilation,), "kernel_init": KERNEL_INIT, "name": name}
+        return nn.Conv(filters, (width,), **how)(x)
 
 
 def model_of(sizes: Sizes, kind: type[BinaryModel] = BinaryModel, **how: Any) -> BinaryModel:
@@ -95,6 +116,31 @@ def recipe_of(sizes: Sizes, *, prior: bool = True, attributed: str = "batch", mo
     )
 
 
+def profile_recipe_of(
+    sizes: Sizes, kind: type[ProfileModel] = ProfileModel, *, prior: bool = True, rows: int | None = -1
+) -> Recipe:
+    """Of the profile model with one task, two strands and matched controls; the prior on the first half by default."""
+    length = sizes.length + sizes.profile_margin
+    return Recipe(
+        model=kind(controls="matched", output_length=sizes.length, filters=sizes.filters, dilations=sizes.dilations),
+        optimizer=optax.adam(1e-3),
+        prior=partial(fourier_prior, freq_limit=length * 0.15) if prior else None,
+        prior_rows=sizes.batch // 4 if rows == -1 else rows,
+        problem=Profiles(),
+    )
+
+
+def random_profile_batch(sizes: Sizes) -> Batch:
+    """Half as many random sequences as of labels, as in the paper, with random reads."""
+    count, keys = sizes.batch // 2, jax.random.split(jax.random.key(1), 3)
+    letters = jax.random.randint(keys[0], (count, sizes.length + sizes.profile_margin), 0, 4)
+    reads, controls = (
+        jax.random.poisson(key, 0.05, (count, 1, sizes.length, 2)).astype(jnp.float32) for key in keys[1:]
+    )
+    labels = (jnp.arange(count) < count // 2).astype(jnp.int8)[:, None]
+    return Batch(jax.nn.one_hot(letters, 4), labels, jnp.zeros(count, jnp.int32), reads, controls)
+
+
 def random_batch(sizes: Sizes) -> Batch:
     """Random sequences, the first half labelled positive."""
     letters = jax.random.randint(jax.random.key(1), (sizes.batch, sizes.length), 0, 4)
@@ -107,7 +153,8 @@ class Stepper:
 
     def __init__(self, recipe: Recipe, batch: Batch):
         self._batch = batch
-        self.state: State = init_state(recipe.model, recipe.optimizer, 0, batch.x.shape[1])
+        shape = None if batch.controls is None else batch.controls.shape[1:]
+        self.state: State = init_state(recipe.model, recipe.optimizer, 0, batch.x.shape[1], shape)
         self.step = partial(train_step, recipe=recipe)
         began = time.perf_counter()
         self.compiled = jax.jit(self.step, donate_argnums=0).lower(self.state, batch).compile()
@@ -128,6 +175,34 @@ def step(sizes: Sizes) -> list[Row]:
         "without": Stepper(recipe_of(sizes, prior=False), batch),
         "statistics": Stepper(recipe_of(sizes, attributed="training"), batch),
     }
+    rows, seconds = step_rows("binary", steppers, sizes)
+    rows.append(("binary: through the batch statistics / without", seconds["statistics"] / seconds["without"], ""))
+    plain = model_of(sizes, PlainBinaryModel)
+    rows += [
+        plain_row("binary, prior on positives", recipe_of(sizes, model=plain), batch, steppers["with"]),
+        plain_row(
+            "binary, through the batch statistics",
+            recipe_of(sizes, attributed="training", model=plain),
+            batch,
+            steppers["statistics"],
+        ),
+    ]
+    batch = random_profile_batch(sizes)
+    steppers = {
+        "with": Stepper(profile_recipe_of(sizes), batch),
+        "without": Stepper(profile_recipe_of(sizes, prior=False), batch),
+    }
+    rows += step_rows("profile", steppers, sizes)[0]
+    rows.append(
+        plain_row("profile, prior on positives", profile_recipe_of(sizes, PlainProfileModel), batch, steppers["with"])
+    )
+    everywhere = {"all": Stepper(profile_recipe_of(sizes, rows=None), batch)}
+    plain = profile_recipe_of(sizes, PlainProfileModel, rows=None)
+    return [*rows, plain_row("profile, prior on all examples", plain, batch, everywhere["all"])]
+
+
+def step_rows(kind: str, steppers: dict[str, "Stepper"], sizes: Sizes) -> tuple[list[Row], dict[str, float]]:
+    """What the prior costs one model; and the seconds of each step."""
     seconds = measure.times(steppers, sizes.repeats)
     peak = measure.matrix_multiply_peak(sizes.peak)
     rate = {name: stepper.arithmetic() / seconds[name] for name, stepper in steppers.items()}
@@ -136,7 +211,6 @@ def step(sizes: Sizes) -> list[Row]:
         ("step without", seconds["without"], "s"),
         ("with / without", seconds["with"] / seconds["without"], ""),
         ("  the same of their arithmetic", _ratio(steppers, "with", "without"), ""),
-        ("prior through the batch statistics / without", seconds["statistics"] / seconds["without"], ""),
         ("matrix-multiply peak", peak / 1e9, "GFLOP/s"),
         ("share of it, step with the prior", rate["with"] / peak, ""),
         ("share of it, step without", rate["without"] / peak, ""),
@@ -145,16 +219,16 @@ def step(sizes: Sizes) -> list[Row]:
         ("temporary memory with the prior", measure.temporary_memory(steppers["with"].compiled) / 1e6, "MB"),
         ("temporary memory without", measure.temporary_memory(steppers["without"].compiled) / 1e6, "MB"),
     ]
-    plain = model_of(sizes, PlainBinaryModel)
-    for name, attributed in (("with", "batch"), ("statistics", "training")):
-        stepper = Stepper(recipe_of(sizes, attributed=attributed, model=plain), batch)
-        taken = measure.times({"plain": stepper, "closed": steppers[name]}, 1)
-        what = "prior on positives" if name == "with" else "prior through the batch statistics"
-        rows.append((f"plain flax.linen.Conv / closed, {what}", taken["plain"] / taken["closed"], ""))
-    return rows
+    return [(f"{kind}: {what}", value, unit) for what, value, unit in rows], seconds
 
 
-def _ratio(steppers: dict[str, Stepper], a: str, b: str) -> float:
+def plain_row(what: str, recipe: Recipe, batch: Batch, closed: "Stepper") -> Row:
+    """How much slower the step of a model on plain convolutions is."""
+    taken = measure.times({"plain": Stepper(recipe, batch), "closed": closed}, 1)
+    return f"plain flax.linen.Conv / closed: {what}", taken["plain"] / taken["closed"], ""
+
+
+def _ratio(steppers: dict[str, "Stepper"], a: str, b: str) -> float:
     return steppers[a].arithmetic() / steppers[b].arithmetic()
 
 

@@ -10,8 +10,12 @@ from pathlib import Path
 import ml_collections
 
 from experiments.attributions import ATTRIBUTIONS
+from experiments.models import MODELS, OUTPUTS, imported, model_config
+from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives
 from fprior.attribution.deepshap import REFERENCES
 from fprior.errors import InputError
+from fprior.models.profile import CONTROL_COUNTS
+from fprior.objectives import PROFILE_WEIGHTS
 from fprior.priors import BOUNDARIES, NORMALIZATIONS
 from fprior.training.step import ATTRIBUTED
 
@@ -27,28 +31,27 @@ def default_config() -> ml_collections.ConfigDict:
             "data": {
                 "dataset": "",  # a directory made by experiments.prepare, or the name of one that ships with fprior
                 "input_length": 1000,  # bases the model reads
+                "output_length": 1000,  # positions of a profile, in the middle of the input; of no meaning for labels
                 "jitter": 128,  # in training, windows are shifted by up to so many bases
                 "batch_size": 128,  # half positives, half negatives; before opposite strands are added
                 "reverse_complement": True,  # add the opposite strand of every sequence to the batch
             },
-            "model": {
-                "name": "binary",
-                "filters": (64, 64, 64),
-                "widths": (15, 15, 13),
-                "pool_size": 40,
-                "dense_sizes": (50, 15),
-                "conv_dropout": 0.0,
-                "dense_dropout": 0.0,
-            },
+            "model": model_config(
+                "binary"
+            ),  # its fields: see experiments/models.py; model_config("profile"), or your own
             "prior": {
                 "name": "fourier",  # fourier, smoothness or sparsity
-                "weight": 1.0,  # λ; 0 trains without a prior
+                # λ; 0 trains without a prior; "auto" is half of the correctness loss reached without it, as the paper
+                # has it for profiles, measured in a run of auto_steps steps
+                "weight": ml_collections.FieldReference(1.0, field_type=object),
+                "auto_steps": 200,
                 "anneal": "none",  # over epochs e: none, inflate 2/(1+exp(−c·e))−1, deflate exp(−c·e)
                 "anneal_speed": 1.0,  # c; the paper inflates with 1 and deflates with 0.3
                 "examples": "positives",  # positives or all
                 "attribution": "input_gradient",  # what the prior is put on: see experiments/attributions.py
                 "attributed": "batch",  # batch, evaluation or training: see fprior.training.step.Recipe
                 "centred": True,  # subtract the gradient's mean over bases: see fprior.input_gradient
+                "profile_weights": "probabilities",  # or log_probabilities, as the authors: see fprior.objectives
                 "freq_limit": 150.0,  # highest frequency left alone, in cycles per input; L / (shortest motif)
                 "softness": 0.2,  # exponent of the decay above it
                 "hard_cut": False,  # no decay: everything above freq_limit is penalised in full
@@ -61,6 +64,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "learning_rate": 1e-3,  # of Adam
                 "compute_dtype": "float32",  # or bfloat16, in training; parameters, statistics and FFT stay float32
                 "class_averaged": True,  # average the losses of positives and negatives apart, then together
+                "count_weight": 20.0,  # of the counts' squared error, beside the profiles' likelihood
                 "stop_after_epochs": 3,  # without a gain of stop_gain in the validation loss; 0 never stops early
                 "stop_gain": 0.001,
                 "select_on": "correctness",  # the validation loss that picks the best epoch: correctness or total
@@ -78,6 +82,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "batch_size": 256,
                 "centred": True,  # of the attributions that are measured and drawn: see fprior.input_gradient
                 "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
+                "motifs": ("",),  # names in motif_file: the share of importance inside each one's matches
+                "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
             },
             "attribute": {
                 "split": "test",  # whose positives are attributed: train, valid or test
@@ -86,29 +92,45 @@ def default_config() -> ml_collections.ConfigDict:
                 "references": "shuffle",  # shuffle (keeps dinucleotides), gc or zeros: see fprior.deepshap
                 "num_references": 10,
                 "rule": "rescale",  # rescale or reveal_cancel: see fprior.deeplift
-                "task": -1,  # whose logit is attributed, from 0; -1 is the sum over tasks
+                "task": -1,  # whose logit or profile is attributed, from 0; -1 is the sum over tasks
+                "head": "profile",  # of a profile model: profile or counts
                 "memory_gigabytes": 2.0,  # that a call may take
             },
             "prepare": {
                 "output": "",  # directory of the data set; must not exist
                 "name": "",
-                "genome": "",  # FASTA, plain or bgzip
+                "genome": "",  # FASTA, plain or bgzip, or 2bit
                 "peaks": ("",),  # BED or narrowPeak, one file a task
                 "tasks": ("",),  # their names
-                "chromosome_names": "as_is",  # as_is, add_chr or remove_chr, for the peaks
+                "tracks": ("",),  # BigWigs of counts: of each task in turn plus and minus, or one without strands
+                "controls": ("",),  # likewise: as many as tracks, or one set of strands that all tasks share
+                "chromosome_names": "as_is",  # as_is, add_chr or remove_chr, for peaks and excluded regions
+                "leave_out_chromosomes": ("chrY", "chrM"),  # whose peaks are dropped, in either style of names
+                "exclude": ("",),  # BED files of regions that no window may touch
                 "partial_genome": False,  # the FASTA holds chromosomes in part: drop loci beyond the ends
                 "window": 1256,  # bases stored for every locus: input_length + 2 · jitter or more
+                "top_fraction": 1.0,  # of each task's peaks, those with the highest signal, that may be positives
+                "max_unknown": 0.0,  # largest fraction of N in a window
+                "negatives_per_positive": 10,  # of the same split; with bins 0 keeps all negatives
+                "loci": "summits",  # windows around summits, or bins: all bins of the chromosomes with peaks, labelled
+                # With summits:
                 "min_summit_distance": 200,  # of summits closer than this, the one with the strongest signal is kept
                 "positive_reach": 100,  # a locus is positive for a task with a summit within so many bases
-                "max_unknown": 0.0,  # largest fraction of N in a window
-                "negatives_per_positive": 10,
+                "background": "gc",  # gc matches the negatives to the positives, random does not
                 "gc_tolerance": 0.02,  # allowed difference in GC fraction of a negative and its positive
                 "peak_margin": 500,  # bases around peaks that no negative may touch
+                # With bins, whose negatives are drawn at random; the stored window lies around a bin's middle:
+                "bin_width": 200,
+                "bin_stride": 50,
+                "bin_overlap": 0.5,  # a bin is positive for a task whose peaks cover so much of it
+                "relaxed_peaks": ("",),  # one file a task: a bin that only these cover so much is ambiguous
                 "split": "block",  # block or chromosome
                 "block_size": 5_000_000,
                 "fractions": (0.7, 0.15, 0.15),  # of the blocks: train, valid, test
                 "valid_chromosomes": ("chr8", "chr10"),
                 "test_chromosomes": ("chr1",),
+                "num_folds": 0,  # in place of these two: deal the chromosomes to so many folds of about equal length,
+                "fold": 0,  # of which this one is test, the next one validation
                 "seed": 0,  # deals the blocks and draws the negatives
                 "compress": False,  # smaller on disk, but read into memory as a whole
                 "terms": "",  # origin and licence of the data, kept in the manifest
@@ -138,6 +160,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     if config.seed < 0 or config.seed + config.num_models > 2**32:
         raise InputError(f"config.seed (={config.seed}) must be from 0 to 2^32 − config.num_models")
     _check_model(config)
+    check_negatives(config.prepare)
     data, prior = config.data, config.prior
     if data.batch_size % 2:
         raise InputError(f"config.data.batch_size (={data.batch_size}) must be even: half positives, half negatives")
@@ -146,7 +169,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
             f"config.prior.attribution (={prior.attribution!r}) needs a function of single sequences, which"
             " config.prior.attributed (='training') has none of; set that to 'batch' or 'evaluation'"
         )
-    if prior.name == "fourier" and prior.weight > 0 and prior.freq_limit >= data.input_length / 2:
+    if prior.name == "fourier" and has_prior(config) and prior.freq_limit >= data.input_length / 2:
         raise InputError(
             f"config.prior.freq_limit (={prior.freq_limit}) leaves nothing to penalise: an input of"
             f" {data.input_length} bases has {data.input_length // 2} frequencies;"
@@ -154,7 +177,60 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         )
 
 
+def has_prior(config) -> bool:
+    """Whether a prior is trained with."""
+    return config.prior.weight == "auto" or config.prior.weight > 0
+
+
 def _check_model(config: ml_collections.ConfigDict) -> None:
+    model, data = config.model, config.data
+    if model.outputs not in OUTPUTS:
+        raise InputError(f"config.model.outputs (={model.outputs!r}) must be one of {', '.join(OUTPUTS)}")
+    if model.name in MODELS:
+        own = model_config(model.name)
+        if odd := sorted(set(model) ^ set(own)):
+            raise InputError(
+                f"config.model.name (={model.name!r}) does not go with the fields {', '.join(odd)}: config.model must"
+                f" begin as experiments.models.model_config({model.name!r})"
+            )
+        if model.outputs != own.outputs:
+            raise InputError(
+                f"config.model.outputs (={model.outputs!r}) must be {own.outputs!r} for config.model.name"
+                f" (={model.name!r})"
+            )
+        for name, (accepts, remedy) in _MODEL_CHECKS[model.name].items():
+            if not accepts(model[name]):
+                raise InputError(f"config.model.{name} (={model[name]!r}) {remedy}")
+    else:
+        found = imported(model.name, "name")
+        if not isinstance(found, type):
+            imported(model.get("init", ""), "init")
+        if config.train.compute_dtype != "float32":
+            raise InputError(
+                f"config.train.compute_dtype (={config.train.compute_dtype!r}) is for the models of fprior; cast within"
+                f" {model.name} instead"
+            )
+    if model.name == "binary":
+        _check_binary(config)
+    if model.name == "profile" and data.input_length < (shortest := shortest_profile_input(config)):
+        raise InputError(
+            f"config.data.input_length (={data.input_length}) is too short for config.data.output_length"
+            f" (={data.output_length}) with the model's widths and dilations: they need {shortest} bases"
+        )
+    if model.outputs == "profiles" and not 1 <= data.output_length <= data.input_length:
+        raise InputError(
+            f"config.data.output_length (={data.output_length}) must be from 1 to config.data.input_length"
+            f" (={data.input_length})"
+        )
+
+
+def shortest_profile_input(config) -> int:
+    """The bases that the profile model needs for its profile."""
+    fields = {name: value for name, value in config.model.items() if name not in ("name", "outputs")}
+    return MODELS["profile"](output_length=config.data.output_length, **fields).shortest_input()
+
+
+def _check_binary(config: ml_collections.ConfigDict) -> None:
     model = config.model
     if len(model.filters) != len(model.widths):
         raise InputError(
@@ -186,6 +262,9 @@ def check_prepare(config: ml_collections.ConfigDict) -> None:
         )
     if len(set(prepare.tasks)) != len(prepare.tasks):
         raise InputError(f"config.prepare.tasks (={prepare.tasks}) must be different names")
+    check_files(prepare)
+    check_folds(prepare)
+    check_bins(prepare)
 
 
 Check = tuple[Callable[[object], bool], str]
@@ -223,16 +302,17 @@ def _shares(value: tuple) -> bool:
     return numbers and len(value) == 3 and min(value) >= 0 and abs(sum(value) - 1) <= 1e-6
 
 
+def _is_weight(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value == "auto" or (number and 0 <= value < float("inf"))
+
+
 _DROPOUT = (lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 
-_CHECKS: dict[str, dict[str, Check]] = {
-    "data": {
-        "input_length": _at_least(4),
-        "jitter": _at_least(0),
-        "batch_size": _at_least(2),
-    },
-    "model": {
-        "name": _one_of("binary"),
+_ODD = (lambda value: value > 0 and value % 2 == 1, "must be odd")
+
+_MODEL_CHECKS: dict[str, dict[str, Check]] = {
+    "binary": {
         "filters": _positive_integers(),
         "widths": _positive_integers(),
         "pool_size": _at_least(1),
@@ -240,14 +320,33 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "conv_dropout": _DROPOUT,
         "dense_dropout": _DROPOUT,
     },
+    "profile": {
+        "filters": _at_least(1),
+        "first_width": _ODD,
+        "width": _ODD,
+        "dilations": _positive_integers(),
+        "profile_width": _ODD,
+        "control_counts": _one_of(*CONTROL_COUNTS),
+    },
+}
+
+_CHECKS: dict[str, dict[str, Check]] = {
+    "data": {
+        "input_length": _at_least(4),
+        "output_length": _at_least(1),
+        "jitter": _at_least(0),
+        "batch_size": _at_least(2),
+    },
     "prior": {
         "name": _one_of(*PRIORS),
-        "weight": (lambda value: 0 <= value < float("inf"), "must be 0 (no prior) or positive"),
+        "weight": (_is_weight, "must be 0 (no prior), a positive number, or 'auto'"),
+        "auto_steps": _at_least(1),
         "anneal": _one_of("none", "inflate", "deflate"),
         "anneal_speed": _positive(),
         "examples": _one_of("positives", "all"),
         "attribution": _one_of(*ATTRIBUTIONS),
         "attributed": _one_of(*ATTRIBUTED),
+        "profile_weights": _one_of(*PROFILE_WEIGHTS),
         "freq_limit": _positive(),
         "softness": _positive(),
         "smooth_sigma": _at_least(0),
@@ -257,6 +356,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
     "train": {
         "epochs": _at_least(1),
         "learning_rate": _positive(),
+        "count_weight": _at_least(0),
         "compute_dtype": _one_of("float32", "bfloat16"),
         "stop_after_epochs": _at_least(0),
         "stop_gain": _at_least(0),
@@ -274,6 +374,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "split": _one_of("train", "valid", "test"),
         "batch_size": _at_least(1),
         "negative_upsampling": _at_least(1),
+        "motifs": _strings(),
     },
     "attribute": {
         "split": _one_of("train", "valid", "test"),
@@ -281,24 +382,38 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "num_references": _at_least(1),
         "rule": _one_of("rescale", "reveal_cancel"),
         "task": _at_least(-1),
+        "head": _one_of("profile", "counts"),
         "memory_gigabytes": _positive(),
     },
     "prepare": {
         "peaks": _strings(),
         "tasks": _strings(),
         "chromosome_names": _one_of("as_is", "add_chr", "remove_chr"),
+        "tracks": _strings(),
+        "controls": _strings(),
+        "leave_out_chromosomes": _strings(),
+        "exclude": _strings(),
         "window": _at_least(4),
+        "top_fraction": (lambda value: 0 < value <= 1, "must be above 0 and at most 1"),
+        "max_unknown": _within(0, 1),
+        "negatives_per_positive": _at_least(0),
+        "loci": _one_of("summits", "bins"),
         "min_summit_distance": _at_least(0),
         "positive_reach": _at_least(0),
-        "max_unknown": _within(0, 1),
-        "negatives_per_positive": _at_least(1),
+        "background": _one_of("gc", "random"),
         "gc_tolerance": _positive(),
         "peak_margin": _at_least(0),
+        "bin_width": _at_least(1),
+        "bin_stride": _at_least(1),
+        "bin_overlap": (lambda value: 0 < value <= 1, "must be above 0 and at most 1"),
+        "relaxed_peaks": _strings(),
         "split": _one_of("block", "chromosome"),
         "block_size": _at_least(1),
         "fractions": (_shares, "must be three numbers from 0 on that add up to 1: train, valid, test"),
         "valid_chromosomes": _strings(),
         "test_chromosomes": _strings(),
+        "num_folds": (lambda value: value == 0 or value >= 3, "must be 0 (off) or at least 3"),
+        "fold": _at_least(0),
         "seed": _at_least(0),
     },
 }

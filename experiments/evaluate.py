@@ -6,9 +6,11 @@ Takes the checkpoint of the best epoch and writes to the run's directory (with `
 N), for the split `config.evaluate.split`:
 
     evaluation_SPLIT.json   performance and interpretability, with the numbers of loci they rest on
-    evaluation_SPLIT.npz    for every locus: chromosome, start, end (0-based, half-open), strand, labels, logits;
-                            for every positive: its row among the loci, tokens, and contributions of each base
-                            (gradient × input of the summed logits)
+    evaluation_SPLIT.npz    for every locus: chromosome, start, end (0-based, half-open), strand, labels, and its
+                            logits, or the observed reads and predicted log counts of its profiles;
+                            for every positive: its row among the loci, tokens, contributions of each base (gradient ×
+                            input of the objective) and their measures, with profiles also the predicted, the
+                            observed and the controls'
 """
 
 from pathlib import Path
@@ -17,38 +19,44 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.build import dataset_of, trained
+from experiments.build import dataset_of, problem_of, trained
 from experiments.launch import launch
 from experiments.member import member_configs, member_directories
 from experiments.run_directory import finished_run
 from fprior.attribution.gradients import GradientTimesInput
 from fprior.data.dataset import Dataset
+from fprior.data.motif_scan import motif_positions, read_motifs
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 from fprior.files import write_arrays, write_json
-from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from fprior.metrics.interpretability import high_frequency_share, shannon_entropy, share_inside
 from fprior.metrics.performance import binary_performance
+from fprior.metrics.profile import count_performance, profile_performance
 from fprior.training.predict import contributions, predict
+
+OBJECTIVES = {"labels": "the summed logits", "profiles": "the weighted profile logits"}
 
 
 def main(config, workdir: str | None) -> None:
     members = zip(member_configs(config), member_directories(config, workdir), strict=True)
     runs = [(one, finished_run(directory, one)) for one, directory in members]
     dataset = dataset_of(config)
+    motifs = read_motifs(config.evaluate.motif_file, [name for name in config.evaluate.motifs if name])
     for one, path in runs:
-        evaluate_run(one, dataset, path)
+        evaluate_run(one, dataset, path, motifs)
 
 
-def evaluate_run(config, dataset: Dataset, path: Path) -> None:
+def evaluate_run(config, dataset: Dataset, path: Path, motifs: dict[str, Any]) -> None:
     """Writes the evaluation of one model to its directory and prints the measures."""
     arrays = evaluate(config, dataset, path)
-    report = summarise(config, dataset, arrays)
+    measures = interpretability(config, arrays, motifs)
+    report = summarise(config, dataset, arrays, measures)
     stem = path / f"evaluation_{config.evaluate.split}"
-    write_arrays(f"{stem}.npz", arrays)
+    write_arrays(f"{stem}.npz", {**arrays, **measures})
     write_json(f"{stem}.json", report)
     print(f"{stem}.json")
     for name, value in {**report["performance"], **report["interpretability"]}.items():
-        print(f"  {name:22} {format_value(value)}")
+        print(f"  {name:28} {format_value(value)}")
 
 
 def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
@@ -62,38 +70,115 @@ def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
     loci = np.concatenate([positives, negatives])
     chromosome, start, end = dataset.interval(loci, length)
     tokens = dataset.centred(positives, length)
-    attribution = GradientTimesInput(config.evaluate.centred)
+    if config.model.outputs == "labels":
+        predictions = {"logits": predict(model, variables, dataset.centred(loci, length), batch_size)}
+        controls = None
+    else:
+        predictions, controls = predict_profiles(config, dataset, model, variables, positives, negatives)
     return {
         "chromosome": chromosome,
         "start": start,
         "end": end,
         "strand": np.full(len(loci), "+"),
         "labels": dataset.loci["labels"][loci],
-        "logits": predict(model, variables, dataset.centred(loci, length), batch_size),
+        **predictions,
         "positive_rows": np.arange(len(positives)),
         "signal": dataset.loci["signal"][positives],
         "tokens": tokens,
-        "contributions": contributions(model, variables, tokens, batch_size, attribution=attribution),
+        "contributions": contributions(
+            model,
+            variables,
+            tokens,
+            batch_size,
+            attribution=GradientTimesInput(config.evaluate.centred),
+            problem=problem_of(config),
+            controls=controls,
+        ),
     }
 
 
-def summarise(config, dataset: Dataset, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The measures of one evaluation, as JSON."""
-    probabilities = np.asarray(jax.nn.sigmoid(arrays["logits"].astype(np.float64)), np.float64)
-    performance = binary_performance(
-        arrays["labels"], probabilities, negative_upsampling=config.evaluate.negative_upsampling
-    )
+def predict_profiles(
+    config, dataset: Dataset, model: Any, variables: Any, positives: np.ndarray, negatives: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Reads and log counts `(N, T, S)` of all loci, profiles `(P, T, O, S)` of the positives; and their controls."""
+    data, batch_size = config.data, config.evaluate.batch_size
+    reads, log_counts = [], []
+    for loci in (negatives, positives):  # the positives' arrays are those left at the end
+        profiles, controls = dataset.counts(loci, data.output_length)
+        controls = controls if controls.shape[1] else None
+        outputs = predict(model, variables, dataset.centred(loci, data.input_length), batch_size, controls=controls)
+        reads.insert(0, profiles.sum(axis=2, dtype=np.int64))
+        log_counts.insert(0, outputs[1])
+    arrays = {
+        "reads": np.concatenate(reads),
+        "log_counts": np.concatenate(log_counts),
+        "log_probabilities": np.asarray(jax.nn.log_softmax(outputs[0], axis=2)),
+        "profiles": profiles,
+    }
+    return arrays if controls is None else {**arrays, "controls": controls}, controls
+
+
+def interpretability(config, arrays: dict[str, np.ndarray], motifs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Measures of each positive's attribution, by name."""
     tracks = np.abs(arrays["contributions"])
-    limit = config.prior.freq_limit
-    measures = {"high_frequency_share": high_frequency_share(tracks, limit), "entropy_bits": shannon_entropy(tracks)}
+    return {
+        "high_frequency_share": high_frequency_share(tracks, config.prior.freq_limit),
+        "entropy_bits": shannon_entropy(tracks),
+        **{
+            f"share_in_{name}": share_inside(tracks, motif_positions(arrays["tokens"], m)) for name, m in motifs.items()
+        },
+    }
+
+
+def summarise(
+    config, dataset: Dataset, arrays: dict[str, np.ndarray], measures: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """All measures of one evaluation, as JSON."""
+    performance = label_performance(config, arrays) if "logits" in arrays else profile_summary(arrays)
     return {
         "split": config.evaluate.split,
         "tasks": list(dataset.tasks),
         "performance": {name: [finite(value) for value in values] for name, values in performance.items()},
         "interpretability": {name: spread(values) for name, values in measures.items()},
-        "freq_limit": limit,
-        "attribution": f"{'centred ' if config.evaluate.centred else ''}gradient × input of the summed logits",
+        "freq_limit": config.prior.freq_limit,
+        "attribution": f"{'centred ' if config.evaluate.centred else ''}gradient × input of"
+        f" {OBJECTIVES[config.model.outputs]}",
     }
+
+
+def label_performance(config, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Measures by name, each `(T,)`."""
+    probabilities = np.asarray(jax.nn.sigmoid(arrays["logits"].astype(np.float64)), np.float64)
+    upsampling = config.evaluate.negative_upsampling
+    return binary_performance(arrays["labels"], probabilities, negative_upsampling=upsampling)
+
+
+def profile_summary(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Measures by name, each `(T,)`: of the profiles and counts of positives, and of the counts of all loci."""
+    peaks = len(arrays["positive_rows"])
+    observed, log_probabilities = arrays["profiles"], arrays["log_probabilities"].astype(np.float64)
+    of_peaks = profile_performance(observed, log_probabilities, arrays["log_counts"][:peaks])
+    crossed = -(observed * log_probabilities).sum(axis=(0, 2, 3))
+    reads = observed.sum(axis=(0, 2, 3), dtype=np.float64)
+    result = {"nats_per_read": np.divide(crossed, reads, out=np.full_like(crossed, np.nan), where=reads > 0)}
+    for name, values in of_peaks.items():
+        if name == "nats_per_read":
+            continue  # of single examples: a peak with few reads would weigh as much as one with many
+        if values.ndim == 3:
+            result |= {f"{name}_{size}": mean_of_known(values[..., i]) for i, size in enumerate(("1", "4", "10"))}
+        else:
+            result[name] = mean_of_known(values) if values.ndim == 2 else values
+    for name, values in count_performance(arrays["reads"], arrays["log_counts"]).items():
+        result[f"{name}_all_loci"] = values
+    tasks = observed.shape[1]
+    return result | {"positives": np.full(tasks, peaks), "negatives": np.full(tasks, len(arrays["reads"]) - peaks)}
+
+
+def mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Mean `(T,)` over the examples of `(N, T)` for which a measure is defined; NaN if it is for none."""
+    known = np.isfinite(values)
+    totals, counts = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
+    return np.divide(totals, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
 def spread(values: np.ndarray) -> dict[str, float | int | None]:
@@ -114,9 +199,12 @@ def finite(value: float) -> float | None:
 
 
 def format_value(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{value['mean']:.4f} ± {value['standard_error']:.4f} (mean, standard error; n = {value['sequences']})"
-    return ", ".join("undefined" if item is None else f"{item:.4f}".removesuffix(".0000") for item in value)
+    if not isinstance(value, dict):
+        return ", ".join("undefined" if item is None else f"{item:.4f}".removesuffix(".0000") for item in value)
+    if value["mean"] is None:
+        return f"undefined (n = 0, {value['undefined']} without a value)"
+    error = "" if value["standard_error"] is None else f" ± {value['standard_error']:.4f}"
+    return f"{value['mean']:.4f}{error} (mean, standard error; n = {value['sequences']})"
 
 
 if __name__ == "__main__":

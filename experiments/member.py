@@ -5,24 +5,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from tqdm import tqdm
 
-from experiments.build import model_of
 from experiments.run_directory import RECORD, RESULT, run_directory
+from experiments.validation import Validation
 from fprior.data.dataset import Dataset
-from fprior.data.splits import VALID
 from fprior.errors import InputError
 from fprior.files import write_json
-from fprior.losses import binary_cross_entropy
-from fprior.metrics.performance import binary_performance
 from fprior.training.checkpoint import Checkpoints
 from fprior.training.log import Log
-from fprior.training.predict import contributions, predict
 from fprior.training.state import State
-from fprior.training.step import Recipe, attribution_of
+from fprior.training.step import Recipe
 
 
 def member_configs(config) -> list:
@@ -55,12 +49,12 @@ def member_directories(config, workdir: str | None) -> list[str | None]:
 class Member:
     """What is written and remembered of one model; all that must survive a restart is in its checkpoints."""
 
-    def __init__(self, config, path: Path, checkpoints: Checkpoints, dataset: Dataset, recipe: Recipe):
+    def __init__(self, config, path: Path, checkpoints: Checkpoints):
         self.path, self.seed = path, config.seed
         self.history: list[dict[str, float]] = []
         self.finished = (path / RESULT).exists()
-        self._config, self._checkpoints, self._dataset, self._recipe = config, checkpoints, dataset, recipe
-        self._model = model_of(config, dataset)
+        self._config, self._checkpoints = config, checkpoints
+        self._validation: Validation | None = None
         self._log: Log | None = None
 
     def latest_step(self) -> int:
@@ -74,7 +68,9 @@ class Member:
             self.history = progress["history"]
         return state
 
-    def open_log(self, step: int) -> Log:
+    def open_log(self, step: int, dataset: Dataset, recipe: Recipe) -> Log:
+        """Opens what is needed to go on from that step."""
+        self._validation = Validation(self._config, dataset, recipe)
         self._log = Log(self.path, step)
         return self._log
 
@@ -112,24 +108,6 @@ class Member:
         if self.best() is self.history[-1]:
             self._checkpoints.save("best", state, {"epoch": epoch, **values})
 
-    def _validation(self, state: State) -> dict[str, float]:
-        length, batch_size = self._config.data.input_length, self._config.evaluate.batch_size
-        variables = {"params": state.params, **state.statistics}
-        positives, negatives = (self._dataset.select(VALID, positive=kind) for kind in (True, False))
-        loci = np.concatenate([positives, negatives])
-        labels = self._dataset.loci["labels"][loci]
-        logits = predict(self._model, variables, self._dataset.centred(loci, length), batch_size)
-        loss = binary_cross_entropy(logits, labels, class_averaged=self._recipe.class_averaged)
-        values = {"loss/correctness": float(loss), "loss/total": float(loss)}
-        if self._recipe.prior is not None:
-            tokens = self._dataset.centred(positives, length)
-            tracks = contributions(self._model, variables, tokens, batch_size, attribution=attribution_of(self._recipe))
-            values["loss/prior"] = float(jnp.mean(self._recipe.prior(np.abs(tracks))))
-            values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
-        probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        values["auroc"] = float(np.nanmean(binary_performance(labels, probabilities)["auroc"]))
-        return values
-
 
 def no_gain(losses: Sequence[float], patience: int, gain: float) -> bool:
     """Whether the last `patience` losses are all above the best before them less `gain`; never if patience is 0."""
@@ -139,12 +117,12 @@ def no_gain(losses: Sequence[float], patience: int, gain: float) -> bool:
 
 
 @contextlib.contextmanager
-def open_members(config, workdir: str | None, dataset: Dataset, recipe: Recipe) -> Iterator[Sequence[Member]]:
+def open_members(config, workdir: str | None, dataset: Dataset) -> Iterator[Sequence[Member]]:
     """Opens the directories of all models of a run, for this process alone."""
     with contextlib.ExitStack() as stack:
         members = []
         for one, directory in zip(member_configs(config), member_directories(config, workdir), strict=True):
             path = stack.enter_context(run_directory(directory, one, dataset))
             checkpoints = stack.enter_context(Checkpoints(path / "checkpoints"))
-            members.append(Member(one, path, checkpoints, dataset, recipe))
+            members.append(Member(one, path, checkpoints))
         yield members

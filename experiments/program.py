@@ -36,13 +36,13 @@ class Program:
 
     def __init__(self, config, recipe: Recipe, plan: BatchPlan, dataset: Dataset, seeds: Sequence[int]):
         self.steps_per_call = config.speed.steps_per_call
-        self.on_device = {"auto": fits_on_device(dataset), "device": True, "host": False}[config.speed.placement]
+        self.on_device = {"auto": fits_on_device(dataset, plan), "device": True, "host": False}[config.speed.placement]
         self._recipe, self._plan, self._models = recipe, plan, len(seeds)
         self._in_turn = {"auto": jax.default_backend() == "cpu", "turn": True, "vmap": False}[config.speed.models]
         self._step: Any = None
         self._report = jax.jit(self._over_models(self._report_of_one))
         if self.on_device:
-            self._examples = examples_of(dataset, TRAIN)
+            self._examples = examples_of(dataset, TRAIN, tracks=plan.layout is not None)
         else:
             windows = HostWindows(dataset, TRAIN, plan)
             depth = 2 * self.steps_per_call
@@ -149,8 +149,9 @@ def state_of(states: State, model: int, models: int) -> State:
     return states if models == 1 else jax.tree.map(lambda leaf: leaf[model], states)
 
 
-def fits_on_device(dataset: Dataset) -> bool:
-    """Whether the data set's letters take no more than their share of the device's memory."""
+def fits_on_device(dataset: Dataset, plan: BatchPlan) -> bool:
+    """Whether the data set's letters, and its counts where needed, take no more than their share of the memory."""
     statistics = jax.local_devices()[0].memory_stats() or {}
     memory = statistics.get("bytes_limit", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return dataset.tokens.nbytes <= min(2**31 - 1, DEVICE_SHARE * memory)
+    needed = dataset.tokens.nbytes if plan.layout is None else dataset.nbytes
+    return len(dataset.tokens) < 2**31 and needed <= DEVICE_SHARE * memory

@@ -15,6 +15,7 @@ import ml_collections
 
 from experiments.config import default_config
 from experiments.launch import config_file, overrides
+from experiments.models import MODELS, model_config
 from fprior.data.dataset import Dataset
 from fprior.errors import InputError
 from fprior.files import write_json
@@ -129,6 +130,10 @@ def _check_same(path: Path, record: dict[str, Any]) -> None:
 def _compare(path: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
     differences = []
     defaults = _plain(default_config())
+    if now["model"]["name"] in MODELS:
+        defaults["model"] = _plain(model_config(now["model"]["name"]))
+    else:
+        defaults["model"] = {}
     for section in TRAINING:
         was, is_, default = (
             {section: c[section]} if section == "seed" else c[section] for c in (earlier, now, defaults)

@@ -49,6 +49,7 @@ from fprior.metrics.performance import binary_performance
 from fprior.models.pooled import PooledModel
 from fprior.sequence import one_hot
 from fprior.training.predict import predict
+from fprior.training.problem import Labels
 from fprior.training.state import State, init_state
 from fprior.training.step import Recipe, train_step
 
@@ -137,7 +138,7 @@ def aurocs(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
 def fit(model: PooledModel, train: Simulation, valid: Simulation, config) -> tuple[Any, list[dict[str, Any]]]:
     """The parameters of the epoch with the lowest validation loss, and for each epoch its validation loss and auROC."""
     settings, seed, length = config.train, config.seed, config.data.length
-    recipe = Recipe(model, optax.adam(settings.learning_rate), class_averaged=False)
+    recipe = Recipe(model, optax.adam(settings.learning_rate), problem=Labels(class_averaged=False))
     state = init_state(model, recipe.optimizer, seed, length)
     step = jax.jit(partial(_step, recipe=recipe))
     history: list[dict[str, Any]] = []

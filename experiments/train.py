@@ -17,14 +17,16 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from experiments.build import batch_plan, dataset_of, recipe_of
+from experiments.build import batch_plan, dataset_of, initial_state, recipe_of
 from experiments.launch import launch, seconds_since_start
 from experiments.member import Member, open_members
+from experiments.prior_weight import weight_of
 from experiments.program import Numbers, Program, stack_states, state_of
+from experiments.validation import SCORE
 from fprior.data.batches import pools_of
 from fprior.data.splits import TRAIN, VALID
 from fprior.errors import InputError
-from fprior.training.state import State, init_state
+from fprior.training.state import State
 from fprior.training.step import Recipe
 
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, ends {eta:%H:%M}{postfix}]"
@@ -36,21 +38,18 @@ def main(config, workdir: str | None) -> None:
     plan = batch_plan(config, dataset)
     steps_per_epoch = math.ceil(len(pools_of(dataset, TRAIN).positives) / plan.positives)
     pools_of(dataset, VALID)  # raises where there is nothing to validate on
-    recipe = recipe_of(config, dataset, plan, steps_per_epoch)
-    if recipe.prior is not None and recipe.attributed == "training":
-        print(
-            "note: config.prior.attributed='training' differentiates through the batch's statistics; the gradient of"
-            " summed logits is then rounding error after a batch-normalised last layer (see BUILD_NOTES.md)",
-            file=sys.stderr,
-        )
-    with open_members(config, workdir, dataset, recipe) as members:
+    with open_members(config, workdir, dataset) as members:
         if all(member.finished for member in members):
             print(f"{workdir}: this run is finished; choose another --workdir to train again")
             return
+        automatic = config.prior.weight == "auto"
+        weight = weight_of(config, dataset, [member.path for member in members]) if automatic else config.prior.weight
+        recipe = recipe_of(config, dataset, plan, steps_per_epoch, weight)
+        warn_of_noise(recipe)
         # Killed between two models' checkpoints, they go on from the step that all of them have. Finished ones only
         # keep their place: what the others compute must not depend on how many are left.
         step = min(member.latest_step() for member in members if not member.finished)
-        initial = [init_state(recipe.model, recipe.optimizer, member.seed, plan.input_length) for member in members]
+        initial = [initial_state(config, dataset, recipe.model, member.seed) for member in members]
         states = stack_states(
             [
                 state.replace(step=state.step + step) if member.finished else member.restore(state, step)
@@ -60,7 +59,7 @@ def main(config, workdir: str | None) -> None:
         with contextlib.ExitStack() as stack:
             for member in members:
                 if not member.finished:
-                    stack.enter_context(member.open_log(step))
+                    stack.enter_context(member.open_log(step, dataset, recipe))
             program = stack.enter_context(Program(config, recipe, plan, dataset, [m.seed for m in members]))
             compiling = program.compile(states, step)
             print(
@@ -71,6 +70,15 @@ def main(config, workdir: str | None) -> None:
             Run(config, recipe, members, program, steps_per_epoch, stop).train(states, step)
         if not all(member.finished for member in members):
             print(f"{workdir}: saved; the same command goes on from here")
+
+
+def warn_of_noise(recipe: Recipe) -> None:
+    if recipe.prior is not None and recipe.attributed == "training":
+        print(
+            "note: config.prior.attributed='training' differentiates through the batch's statistics; the gradient of"
+            " summed logits is then rounding error after a batch-normalised last layer (see BUILD_NOTES.md)",
+            file=sys.stderr,
+        )
 
 
 class StopRequest:
@@ -98,6 +106,7 @@ class Run:
         stop: StopRequest,
     ):
         self._train, self._has_prior = config.train, recipe.prior is not None
+        self._score, self._score_name = SCORE[config.model.outputs]
         self._members, self._program = members, program
         self._steps_per_epoch = steps_per_epoch
         self._total = config.train.epochs * steps_per_epoch
@@ -176,8 +185,8 @@ class Run:
             for name in rows[0]
             if "loss/" in name
         }
-        aurocs = [member.history[-1]["auroc"] for _, member in self._training() if member.history]
-        last = {"valid auroc": f"{np.mean(aurocs):.3f}"} if aurocs else {}
+        scores = [member.history[-1][self._score] for _, member in self._training() if member.history]
+        last = {f"valid {self._score_name}": f"{np.mean(scores):.3f}"} if scores else {}
         bar.set_postfix({**shown, **last}, refresh=False)
 
     def _log_step(self, member: Member, step: int, values: dict[str, float]) -> None:

@@ -1,8 +1,9 @@
-"""Correctness losses: how well the outputs fit the labels. Each maps logits and labels to one scalar."""
+"""Correctness losses: how well the outputs fit the labels, or the observed profiles."""
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.scipy.special import gammaln
 
 
 def binary_cross_entropy(logits: jax.Array, labels: jax.Array, *, class_averaged: bool = True) -> jax.Array:
@@ -42,3 +43,57 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array, *, class_averaged
 def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
     """Mean of the values where mask is true; 0, with zero gradient, where none is."""
     return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1).astype(values.dtype)
+
+
+def multinomial_nll(profile_logits: jax.Array, profiles: jax.Array) -> jax.Array:
+    """Negative logarithm of the multinomial probability of observed profiles, given how many reads each has.
+
+        −log N! + Σ_i log k_i! − Σ_i k_i log p_i,   N = Σ_i k_i,   p = softmax(logits) over the positions i
+
+    Args:
+      profile_logits: `(…, O, S)`; every strand is a distribution of its own.
+      profiles: counts `(…, O, S)`.
+
+    Returns:
+      `(…, S)`, at least float32; 0 for a profile without reads.
+
+    Raises:
+      ValueError: the two differ in shape.
+    """
+    if profile_logits.shape != profiles.shape:
+        raise ValueError(f"profile_logits (shape {profile_logits.shape}) and profiles (shape {profiles.shape}) differ")
+    profile_logits = profile_logits.astype(jnp.promote_types(profile_logits.dtype, jnp.float32))
+    profiles = profiles.astype(profile_logits.dtype)
+    arrangements = gammaln(jnp.sum(profiles, axis=-2) + 1) - jnp.sum(gammaln(profiles + 1), axis=-2)
+    return -arrangements - jnp.sum(profiles * jax.nn.log_softmax(profile_logits, axis=-2), axis=-2)
+
+
+def count_error(log_counts: jax.Array, profiles: jax.Array) -> jax.Array:
+    """Squared error `(…, S)` of the predicted log(1 + number of reads) `(…, S)` for observed profiles `(…, O, S)`."""
+    return (log_counts - jnp.log1p(jnp.sum(profiles, axis=-2).astype(log_counts.dtype))) ** 2
+
+
+def profile_loss(
+    profile_logits: jax.Array, log_counts: jax.Array, profiles: jax.Array, *, count_weight: float = 20.0
+) -> dict[str, jax.Array]:
+    """Loss of predicted profiles and read counts, averaged over examples, tasks and strands.
+
+        multinomial negative log-likelihood + count_weight · (log_counts − log(1 + N))²
+
+    Args:
+      profile_logits: `(B, T, O, S)`.
+      log_counts: `(B, T, S)`, of 1 + the number of reads.
+      profiles: observed counts `(B, T, O, S)`.
+      count_weight: see above.
+
+    Returns:
+      Scalars by name: `profile` and `counts`, the two means, and `correctness`, their weighted sum.
+
+    Raises:
+      ValueError: shapes do not fit.
+
+    Source: Tseng et al. 2020, supplementary methods 2.2.
+    """
+    profile = jnp.mean(multinomial_nll(profile_logits, profiles))
+    counts = jnp.mean(count_error(log_counts, profiles))
+    return {"correctness": profile + count_weight * counts, "profile": profile, "counts": counts}

@@ -16,9 +16,9 @@ REFERENCES = ("shuffle", "gc", "zeros")
 
 
 def deepshap(
-    f: Callable[[jax.Array], jax.Array],
+    f: Callable[..., jax.Array],
     x: jax.Array,
-    *,
+    *arguments: Any,
     references: str | jax.Array = "shuffle",
     num_references: int = 10,
     key: jax.Array | None = None,
@@ -40,6 +40,8 @@ def deepshap(
     Args:
       f: maps one-hot `(n, L, 4)` to one scalar per example `(n,)`; any JAX function, see `deeplift`.
       x: one-hot `(B, L, 4)`, floating.
+      arguments: whatever else f takes, arrays or trees of arrays whose first axis is that of x: f(x, *arguments). An
+        example's are the same for it and its references.
       references: the caller's own, `(G, L, 4)` for all examples or `(B, G, L, 4)`; or how to make them:
         `"shuffle"` keeps each sequence's dinucleotide counts, `"gc"` draws bases with its GC content, `"zeros"` is
         the all-zero reference (one of them).
@@ -79,21 +81,23 @@ def deepshap(
             f"references (shape {references.shape}) must be (G, L, 4) or (B, G, L, 4) with x of shape {x.shape}"
         )
     if pairs_per_call is None:
-        pairs_per_call = max(1, int(memory_budget // (3 * _bytes_of_a_pair(f, x))))
+        pairs_per_call = max(1, int(memory_budget // (3 * _bytes_of_a_pair(f, x, arguments))))
 
-    def of_reference(x: jax.Array, reference: jax.Array) -> tuple[jax.Array, jax.Array]:
-        multipliers, error = deeplift(f, x, reference, rule=rule, return_multipliers=True, return_completeness=True)
+    def of_reference(x: jax.Array, reference: jax.Array, arguments: Any) -> tuple[jax.Array, jax.Array]:
+        multipliers, error = deeplift(
+            lambda x: f(x, *arguments), x, reference, rule=rule, return_multipliers=True, return_completeness=True
+        )
         if not hypothetical:
             return multipliers * (x - reference), error
         # Σ over c of m[c] · (onehot(a)[c] − r[c]) = m[a] − Σ over c of m[c] · r[c]
         return multipliers - jnp.sum(multipliers * reference, axis=-1, keepdims=True), error
 
-    def of_examples(x: jax.Array, references: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def of_examples(x: jax.Array, references: jax.Array, arguments: Any) -> tuple[jax.Array, jax.Array]:
         # Mapped over references alone, what depends on x alone is computed once for all of them.
-        scores, error = jax.vmap(of_reference, in_axes=(None, 1))(x, references)
+        scores, error = jax.vmap(of_reference, in_axes=(None, 1, None))(x, references, arguments)
         return jnp.mean(scores, axis=0), jnp.mean(error, axis=0)
 
-    scores, error = _in_chunks(of_examples, x, references, max(1, pairs_per_call // count))
+    scores, error = _in_chunks(of_examples, (x, references, arguments), max(1, pairs_per_call // count))
     return (scores, error) if return_completeness else scores
 
 
@@ -117,24 +121,27 @@ def make_references(x: jax.Array, how: str, *, num_references: int = 10, key: ja
     return one_hot(jnp.asarray(make(tokens, num_references, key=key)), x.dtype)
 
 
-def _in_chunks(function: Callable, x: jax.Array, references: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+def _in_chunks(function: Callable, arrays: Any, size: int) -> tuple[jax.Array, jax.Array]:
     """Applies the function to so many examples at a time, in one loop of one program."""
-    count = x.shape[0]
+    count = jax.tree.leaves(arrays)[0].shape[0]
     if count <= size:
-        return function(x, references)
+        return function(*arrays)
     chunks = -(-count // size)
     size = -(-count // chunks)  # as even as can be
-    padded = [
-        jnp.concatenate([a, jnp.broadcast_to(a[:1], (chunks * size - count, *a.shape[1:]))]) for a in (x, references)
-    ]
-    results = jax.lax.map(lambda pair: function(*pair), [a.reshape(chunks, size, *a.shape[1:]) for a in padded])
+
+    def chunked(a: jax.Array) -> jax.Array:
+        a = jnp.asarray(a)
+        padded = jnp.concatenate([a, jnp.broadcast_to(a[:1], (chunks * size - count, *a.shape[1:]))])
+        return padded.reshape(chunks, size, *a.shape[1:])
+
+    results = jax.lax.map(lambda parts: function(*parts), jax.tree.map(chunked, arrays))
     return jax.tree.map(lambda a: a.reshape(chunks * size, *a.shape[2:])[:count], results)
 
 
-def _bytes_of_a_pair(f: Callable, x: jax.Array) -> int:
+def _bytes_of_a_pair(f: Callable, x: jax.Array, arguments: Any) -> int:
     """All intermediate results of one example."""
-    one = jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype)
-    return max(1, _bytes(jax.make_jaxpr(f)(one).jaxpr))
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *jnp.shape(a)[1:]), jnp.result_type(a)), (x, *arguments))
+    return max(1, _bytes(jax.make_jaxpr(f)(*one).jaxpr))
 
 
 def _bytes(jaxpr: Jaxpr) -> int:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fprior.data.dataset import Dataset
+from fprior.data.dataset import Dataset, TrackLayout
 from fprior.data.permutation import permuted_index
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
@@ -32,7 +32,8 @@ class BatchPlan:
 
     `positives` and `negatives` examples are drawn; with `reverse_complement` each comes with its opposite
     strand. `window` is the data set's, `input_length` the model's; each example is shifted by a number of bases
-    drawn uniformly from −jitter … jitter.
+    drawn uniformly from −jitter … jitter. With a `layout` of tracks, every example also has the counts of the
+    `output_length` positions in the middle of its input.
     """
 
     window: int
@@ -41,12 +42,18 @@ class BatchPlan:
     negatives: int
     jitter: int = 0
     reverse_complement: bool = True
+    output_length: int = 0
+    layout: TrackLayout | None = None
 
     def __post_init__(self):
         if self.input_length + 2 * self.jitter > self.window:
             raise InputError(
                 f"input_length (={self.input_length}) and twice the jitter (={self.jitter}) exceed the data set's"
                 f" window of {self.window} bases; reduce one of them or prepare a wider data set"
+            )
+        if self.layout is not None and not 0 < self.output_length <= self.input_length:
+            raise InputError(
+                f"output_length (={self.output_length}) must be from 1 to input_length (={self.input_length})"
             )
 
     @property
@@ -78,6 +85,7 @@ class Examples(NamedTuple):
     offsets: jax.Array  # (N,) int32, where each locus's stored window starts
     labels: jax.Array  # (N, T) int8
     pools: Pools
+    tracks: jax.Array | None = None  # (bases, columns), unsigned
 
 
 class Windows(NamedTuple):
@@ -86,14 +94,21 @@ class Windows(NamedTuple):
     tokens: jax.Array  # (n, L) uint8
     labels: jax.Array  # (n, T) int8
     locus: jax.Array  # (n,) int32
+    counts: jax.Array | None = None  # (n, O, columns), unsigned
 
 
 class Batch(NamedTuple):
-    """One-hot x `(B, L, 4)` float32, labels `(B, T)` int8 and the index of each sequence's locus `(B,)`."""
+    """One-hot x `(B, L, 4)` float32, labels `(B, T)` int8 and the index of each sequence's locus `(B,)`.
+
+    With tracks also counts, float32: `profiles` `(B, T, O, S)`, and `controls` `(B, control sets, O, S)` if there are
+    any. On the opposite strand positions run backwards and strands change places, as bases do.
+    """
 
     x: jax.Array
     labels: jax.Array
     locus: jax.Array
+    profiles: jax.Array | None = None
+    controls: jax.Array | None = None
 
 
 def pools_of(dataset: Dataset, split: int) -> Pools:
@@ -111,8 +126,8 @@ def pools_of(dataset: Dataset, split: int) -> Pools:
     return pools
 
 
-def examples_of(dataset: Dataset, split: int) -> Examples:
-    """The examples of one split on the device, ready for `batch_at`.
+def examples_of(dataset: Dataset, split: int, *, tracks: bool = False) -> Examples:
+    """The examples of one split on the device, ready for `batch_at`; with the data set's tracks, if asked for.
 
     Raises:
       InputError: the split has no positives or no negatives, or the tokens are too many for 32-bit indices.
@@ -127,6 +142,7 @@ def examples_of(dataset: Dataset, split: int) -> Examples:
         offsets=jnp.asarray(dataset.loci["offset"], jnp.int32),
         labels=jnp.asarray(dataset.loci["labels"], jnp.int8),
         pools=jax.tree.map(jnp.asarray, pools_of(dataset, split)),
+        tracks=jnp.asarray(dataset.tracks) if tracks else None,
     )
 
 
@@ -169,7 +185,13 @@ def assemble(windows: Windows, plan: BatchPlan) -> Batch:
 
     tokens = with_strands(windows.tokens, reverse_complement_tokens)
     labels, locus = (with_strands(array, lambda kind: kind) for array in (windows.labels, windows.locus))
-    return Batch(one_hot(tokens), labels, locus)
+    if plan.layout is None:
+        return Batch(one_hot(tokens), labels, locus)
+    profiles, controls = (
+        with_strands(counts.astype(jnp.float32), lambda kind: kind[:, :, ::-1, ::-1])
+        for counts in plan.layout.split(windows.counts)
+    )
+    return Batch(one_hot(tokens), labels, locus, profiles, controls if plan.layout.control_sets else None)
 
 
 def batch_at(examples: Examples, plan: BatchPlan, seed: jax.Array, step: jax.Array) -> Batch:
@@ -177,7 +199,11 @@ def batch_at(examples: Examples, plan: BatchPlan, seed: jax.Array, step: jax.Arr
     locus, shift = draw(examples.pools, plan, seed, step)
     first = examples.offsets[locus] + (plan.window - plan.input_length) // 2 + shift
     tokens = examples.tokens[first[:, None] + jnp.arange(plan.input_length)]
-    return assemble(Windows(tokens, examples.labels[locus], locus), plan)
+    counts = None
+    if plan.layout is not None:
+        middle = first + (plan.input_length - plan.output_length) // 2
+        counts = examples.tracks[middle[:, None] + jnp.arange(plan.output_length)]
+    return assemble(Windows(tokens, examples.labels[locus], locus, counts), plan)
 
 
 class HostWindows:
@@ -201,10 +227,21 @@ class HostWindows:
         with jax.default_device(self._host):
             drawn = self._draw(self._pools, seed=jnp.uint32(seed), step=jnp.int32(step))
         locus, shift = map(np.asarray, drawn)
-        tokens = np.empty((len(locus), self._plan.input_length), np.uint8)
-        for row, first in zip(tokens, self._offsets[locus] + shift, strict=True):
-            row[:] = self._dataset.tokens[first : first + len(row)]
-        return Windows(tokens, self._labels[locus], locus)
+        plan, first = self._plan, self._offsets[locus] + shift
+        tokens = _rows(self._dataset.tokens, first, plan.input_length)
+        counts = None
+        if plan.layout is not None:
+            middle = first + (plan.input_length - plan.output_length) // 2
+            counts = _rows(self._dataset.tracks, middle, plan.output_length)
+        return Windows(tokens, self._labels[locus], locus, counts)
+
+
+def _rows(array: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:
+    """The slices of that length at `first`; one by one, which a mapped file serves faster than single elements."""
+    rows = np.empty((len(first), length, *array.shape[1:]), array.dtype)
+    for row, begin in zip(rows, first, strict=True):
+        row[:] = array[begin : begin + length]
+    return rows
 
 
 class Ahead:

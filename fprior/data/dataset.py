@@ -2,17 +2,19 @@
 
     manifest.json   what it is made of: inputs with checksums, settings, counts of everything kept and dropped
     tokens.npy      uint8 `(bases,)`: the letters of all stored windows, overlapping windows stored once
+    tracks.npy      unsigned integers `(bases, columns)`, where there are any: counts at the same bases (`TrackLayout`)
     loci.npz        parallel arrays, one element a locus (`Loci columns` below)
 
-`tokens.npy.gz` stands for `tokens.npy` where size matters more than being mapped into memory.
+`tokens.npy.gz` stands for `tokens.npy` where size matters more than being mapped into memory, `tracks.npy.gz` likewise.
 """
 
+import contextlib
 import gzip
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,36 @@ _COLUMNS = {
 }
 
 
+CONTROLS = ("none", "shared", "matched")
+
+
+@dataclass(frozen=True)
+class TrackLayout:
+    """What the columns of the tracks are: for each task its strands, then the same of the controls.
+
+    `strands` is 1, or 2 for plus and minus. Controls are `"matched"` (those of each task), `"shared"` (one set of
+    strands for all tasks) or `"none"`.
+    """
+
+    tasks: int
+    strands: int
+    controls: str
+
+    @property
+    def control_sets(self) -> int:
+        return {"none": 0, "shared": 1, "matched": self.tasks}[self.controls]
+
+    @property
+    def columns(self) -> int:
+        return (self.tasks + self.control_sets) * self.strands
+
+    def split(self, counts: Any) -> tuple[Any, Any]:
+        """Profiles `(n, T, O, S)` and controls `(n, control sets, O, S)` of counts `(n, O, columns)`, NumPy or JAX."""
+        sets = counts.reshape(*counts.shape[:-1], self.tasks + self.control_sets, self.strands)
+        sets = sets.swapaxes(-3, -2)
+        return sets[..., : self.tasks, :, :], sets[..., self.tasks :, :, :]
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set as read from its directory; `loci` maps each column's name to its array `(N, …)`."""
@@ -46,6 +78,7 @@ class Dataset:
     manifest: Mapping[str, Any]
     tokens: np.ndarray
     loci: Mapping[str, np.ndarray]
+    tracks: np.ndarray | None = None
 
     @property
     def window(self) -> int:
@@ -55,6 +88,17 @@ class Dataset:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.manifest["tasks"])
+
+    @property
+    def layout(self) -> TrackLayout | None:
+        """Of the tracks; None where there are none."""
+        described = self.manifest.get("tracks")
+        return described and TrackLayout(len(self.tasks), described["strands"], described["controls"])
+
+    @property
+    def nbytes(self) -> int:
+        """Of tokens and tracks, uncompressed."""
+        return self.tokens.nbytes + (0 if self.tracks is None else self.tracks.nbytes)
 
     def select(self, split: int, *, positive: bool) -> np.ndarray:
         """Indices of the split's loci that are positive in some task, or negative in every task."""
@@ -66,6 +110,11 @@ class Dataset:
         """Tokens `(n, length)` of the middle of the stored windows of these loci."""
         first = self.loci["offset"][indices] + (self.window - length) // 2
         return np.asarray(self.tokens[first[:, None] + np.arange(length)])
+
+    def counts(self, indices: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Profiles `(n, T, length, S)` and controls `(n, control sets, length, S)` of the middle of these loci."""
+        first = self.loci["offset"][indices] + (self.window - length) // 2
+        return self.layout.split(np.asarray(self.tracks[first[:, None] + np.arange(length)]))
 
     def interval(self, indices: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Chromosome, start and end of what `centred` returns."""
@@ -109,83 +158,109 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
             loci = {column: archive[column] for column in _COLUMNS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path / 'loci.npz'}: cannot be read ({error}); prepare the data set again") from error
-    tokens = _load_tokens(path, manifest)
-    return Dataset(path, manifest, tokens, loci)
+    shape = (manifest["bases"],)
+    tokens = _load_array(path, manifest, "tokens", shape, "u")
+    if tokens.dtype != np.uint8:
+        raise InputError(f"{path}: its tokens are {tokens.dtype}, not uint8; prepare the data set again")
+    dataset = Dataset(path, manifest, tokens, loci)
+    if dataset.layout is None:
+        return dataset
+    tracks = _load_array(path, manifest, "tracks", (*shape, dataset.layout.columns), "u")
+    return Dataset(path, manifest, tokens, loci, tracks)
 
 
-def _load_tokens(path: Path, manifest: Mapping[str, Any]) -> np.ndarray:
-    (name,) = (file for file in manifest["files"] if file.startswith("tokens.npy"))
+def _load_array(path: Path, manifest: Mapping[str, Any], stem: str, shape: tuple[int, ...], kind: str) -> np.ndarray:
+    """`STEM.npy`, mapped into memory, or `STEM.npy.gz`, read."""
+    name = next((file for file in manifest["files"] if file.startswith(f"{stem}.npy")), None)
+    if name is None:
+        raise InputError(f"{path / 'manifest.json'}: lists no {stem}.npy; prepare the data set again")
     try:
         if name.endswith(".gz"):
             with gzip.open(path / name) as file:
-                tokens = np.lib.format.read_array(file, allow_pickle=False)
+                array = np.lib.format.read_array(file, allow_pickle=False)
                 file.read(1)  # gzip compares the checksum where the file ends
         else:
-            tokens = np.load(path / name, mmap_mode="r", allow_pickle=False)
+            array = np.load(path / name, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path / name}: cannot be read ({error}); prepare the data set again") from error
-    if tokens.dtype != np.uint8 or tokens.shape != (manifest["bases"],):
+    if array.dtype.kind != kind or array.shape != shape:
         raise InputError(
-            f"{path / name}: holds {tokens.dtype} {tokens.shape}, the manifest says {manifest['bases']} bases;"
-            " prepare the data set again"
+            f"{path / name}: holds {array.dtype} {array.shape}, the manifest says {shape}; prepare the data set again"
         )
-    return tokens
+    return array
 
 
 def save_dataset(
     path: str | os.PathLike,
     manifest: Mapping[str, Any],
-    tokens: np.ndarray,
+    tokens: np.ndarray | Iterable[np.ndarray],
     loci: Mapping[str, np.ndarray],
     *,
+    bases: int | None = None,
+    tracks: Iterable[np.ndarray] | None = None,
+    track_dtype: Any = np.uint16,
     compress: bool = False,
-    extra_files: Mapping[str, str] | None = None,
+    extra_files: Mapping[str, str | bytes] | None = None,
 ) -> None:
     """Writes a data set directory in one step: it is there whole or not at all.
 
     Args:
       path: the directory, which must not exist.
-      manifest: `name`, `window`, `tasks` and whatever else tells where the data come from; the format, the
-        number of bases and the checksums of the files are added.
-      tokens: uint8 `(bases,)`.
+      manifest: `name`, `window`, `tasks` and whatever else tells where the data come from, with tracks also
+        `tracks`: `{"strands": 1 or 2, "controls": one of CONTROLS}`; the format, the number of bases and the
+        checksums of the files are added.
+      tokens: uint8 `(bases,)`, or pieces of it in order, so that no more than one has to be in memory.
       loci: the columns of the module's docstring.
-      compress: write `tokens.npy.gz`.
-      extra_files: name → text of files to put beside them (terms, figures).
+      bases: the length of all pieces together, where tokens are pieces.
+      tracks: pieces `(n, columns)` of the counts at the same bases, in order.
+      track_dtype: unsigned; what the counts are stored as.
+      compress: write `tokens.npy.gz` and `tracks.npy.gz`.
+      extra_files: name → content of files to put beside them (terms, figures).
 
     Raises:
-      InputError: the directory exists or cannot be written.
+      InputError: the directory exists or cannot be written, or a count does not fit into `track_dtype`.
+      ValueError: columns or lengths do not fit one another.
     """
     if set(loci) != set(_COLUMNS) or any(loci[name].dtype.kind != kind for name, kind in _COLUMNS.items()):
         raise ValueError(f"loci must have exactly the columns {_COLUMNS}")
+    if (tracks is None) != ("tracks" not in manifest):
+        raise ValueError("tracks and manifest['tracks'] belong together")
+    if isinstance(tokens, np.ndarray):
+        tokens, bases = [tokens], len(tokens)
     if Path(path).exists():
         raise InputError(f"{path}: exists already; delete it or choose another output")
     try:
         with new_directory(path) as directory:
-            _write_files(directory, manifest, tokens, loci, compress, extra_files or {})
+            _write_pieces(directory / "tokens.npy", tokens, (bases,), np.uint8, compress)
+            if tracks is not None:
+                layout = TrackLayout(
+                    len(manifest["tasks"]), manifest["tracks"]["strands"], manifest["tracks"]["controls"]
+                )
+                _write_pieces(directory / "tracks.npy", tracks, (bases, layout.columns), track_dtype, compress)
+            np.savez_compressed(directory / "loci.npz", allow_pickle=False, **loci)
+            for name, content in (extra_files or {}).items():
+                (directory / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            checksums = {file.name: sha256(file) for file in sorted(directory.iterdir())}
+            write_json(directory / "manifest.json", {"format": FORMAT, **manifest, "bases": bases, "files": checksums})
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another output") from error
 
 
-def _write_files(
-    directory: Path,
-    manifest: Mapping[str, Any],
-    tokens: np.ndarray,
-    loci: Mapping[str, np.ndarray],
-    compress: bool,
-    extra_files: Mapping[str, str],
-) -> None:
-    if compress:
-        # No file name and no time in the header: the same data give the same bytes.
-        with open(directory / "tokens.npy.gz", "wb") as raw:
-            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-                np.lib.format.write_array(file, tokens, allow_pickle=False)
-    else:
-        np.save(directory / "tokens.npy", tokens, allow_pickle=False)
-    np.savez_compressed(directory / "loci.npz", allow_pickle=False, **loci)
-    for name, text in extra_files.items():
-        (directory / name).write_text(text)
-    checksums = {file.name: sha256(file) for file in sorted(directory.iterdir())}
-    write_json(
-        directory / "manifest.json",
-        {"format": FORMAT, **manifest, "bases": len(tokens), "files": checksums},
-    )
+def _write_pieces(path: Path, pieces: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, compress: bool) -> None:
+    """Writes an array of that shape piece by piece, as `PATH` or `PATH.gz`."""
+    dtype, rows = np.dtype(dtype), 0
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(f"{path}.gz" if compress else path, "wb"))
+        if compress:
+            # No file name and no time in the header: the same data give the same bytes.
+            file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": shape})
+        for piece in pieces:
+            if piece.shape[1:] != shape[1:]:
+                raise ValueError(f"a piece for {path.name} has the shape {piece.shape}, not {('n', *shape[1:])}")
+            if piece.dtype != dtype and piece.size and piece.max() > np.iinfo(dtype).max:
+                raise InputError(f"a count of {piece.max()} does not fit into {dtype}; store it as a wider integer")
+            file.write(np.ascontiguousarray(piece, dtype).tobytes())
+            rows += len(piece)
+    if rows != shape[0]:
+        raise ValueError(f"the pieces for {path.name} have {rows} rows together, not {shape[0]}")

@@ -7,7 +7,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,10 +16,7 @@ import numpy as np
 from fprior.data.genome import Genome
 from fprior.errors import InputError
 
-SPLITS = ("train", "valid", "test")  # the meaning of 0, 1 and 2 in every split array
-TRAIN, VALID, TEST = range(3)
 _LARGEST = float(np.finfo(np.float32).max)
-_ROUNDING = 1e-9  # GC fractions are ratios of small integers: 0.52 − 0.50 is within a tolerance of 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +156,45 @@ def concatenate(parts: Sequence[Loci]) -> Loci:
     return Loci(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Loci)))
 
 
+def strongest(loci: Loci, fraction: float, path: str | os.PathLike) -> np.ndarray:
+    """Which loci are among the `fraction`, above 0 and at most 1, with the highest signal: a mask `(n,)`.
+
+    Of equal signals the first of the file are taken, and one locus at least. Raises InputError, which names the
+    file `path`, for another fraction, and if `fraction` is below 1 and a locus has no signal.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"fraction (={fraction}) must be above 0 and at most 1")
+    if fraction == 1:
+        return np.ones(len(loci), bool)
+    if np.isnan(loci.signal).any():
+        raise InputError(
+            f"{path}: {np.isnan(loci.signal).sum()} of {len(loci)} loci have no signal (column 7 of narrowPeak,"
+            f" 5 of BED), which prepare.top_fraction (={fraction}) needs; add it, or set top_fraction to 1"
+        )
+    chosen = np.zeros(len(loci), bool)
+    chosen[np.argsort(-loci.signal, kind="stable")[: max(1, round(fraction * len(loci)))]] = True
+    return chosen
+
+
+# ---- overlap
+
+
+def touching(starts: np.ndarray, ends: np.ndarray, region_starts: np.ndarray, region_ends: np.ndarray) -> np.ndarray:
+    """How many regions each window `[start, end)` overlaps, `(n,)` int64; all on one chromosome, none empty."""
+    # Of the regions that begin before a window ends, those that end before it begins miss it.
+    begun = np.searchsorted(np.sort(region_starts), ends, side="left")
+    return begun - np.searchsorted(np.sort(region_ends), starts, side="right")
+
+
+def touches_any(chromosomes: np.ndarray, starts: np.ndarray, ends: np.ndarray, regions: Loci) -> np.ndarray:
+    """Which windows `[start, end)` overlap one of the regions: a mask `(n,)`."""
+    touched = np.zeros(len(starts), bool)
+    for name in np.intersect1d(chromosomes, regions.chromosome):
+        here, there = chromosomes == name, regions.chromosome == name
+        touched[here] = touching(starts[here], ends[here], regions.start[there], regions.end[there]) > 0
+    return touched
+
+
 # ---- loci and the genome
 
 
@@ -175,6 +211,17 @@ def rename_chromosomes(loci: Loci, how: str) -> Loci:
     else:
         renamed = ["MT" if n == "chrM" else n.removeprefix("chr") for n in names]
     return Loci(np.array(renamed, np.str_)[index], loci.start, loci.end, loci.summit, loci.signal)
+
+
+def is_named(chromosomes: np.ndarray, names: Collection[str]) -> np.ndarray:
+    """Which chromosomes are among `names`, whichever style either has (chrY or Y, chrM or MT): a mask `(n,)`."""
+    found = [name for name in np.unique(chromosomes).tolist() if _bare(name) in set(map(_bare, names))]
+    return np.isin(chromosomes, found)
+
+
+def _bare(name: str) -> str:
+    bare = name.removeprefix("chr")
+    return "M" if bare == "MT" else bare
 
 
 def check_against_genome(

@@ -31,6 +31,35 @@ def split_by_chromosome(chromosomes: np.ndarray, *, test: Collection[str], valid
     return split
 
 
+def deal_chromosomes(lengths: Mapping[str, int], num_folds: int) -> dict[str, int]:
+    """The fold, 0 to `num_folds` − 1, of every chromosome of `lengths`, in bases.
+
+    The longest chromosome that is left goes onto the fold with the fewest bases so far; the order of `lengths`
+    has no influence. Raises InputError for fewer than three folds, and for fewer chromosomes than folds.
+    """
+    if num_folds < 3:
+        raise InputError(f"num_folds (={num_folds}) must be at least 3: test, validation and training")
+    if len(lengths) < num_folds:
+        raise InputError(f"num_folds (={num_folds}) exceeds the {len(lengths)} chromosomes with loci; lower it")
+    filled = [0] * num_folds
+    folds = {}
+    for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
+        folds[name] = filled.index(min(filled))
+        filled[folds[name]] += lengths[name]
+    return folds
+
+
+def fold_chromosomes(folds: Mapping[str, int], fold: int) -> tuple[list[str], list[str]]:
+    """The test and the validation chromosomes if fold number `fold` is test: validation is the next one, cyclic.
+
+    Raises InputError for a fold that does not exist.
+    """
+    num_folds = max(folds.values()) + 1
+    if not 0 <= fold < num_folds:
+        raise InputError(f"fold (={fold}) must be from 0 to {num_folds - 1}")
+    return tuple([name for name in folds if folds[name] == number] for number in (fold, (fold + 1) % num_folds))
+
+
 @dataclass(frozen=True, eq=False)
 class Blocks:
     """The blocks `(n,)` that tile the chromosomes: `chromosome` str, `start` int64, `split` uint8."""
@@ -78,6 +107,27 @@ def crosses_split(
     one_hot = blocks.split[:, None] == np.arange(3)
     total = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(one_hot, 0)])
     return total[last + 1, split] - total[first, split] != last + 1 - first
+
+
+def check_disjoint(chromosomes: np.ndarray, starts: np.ndarray, ends: np.ndarray, split: np.ndarray) -> int:
+    """The number of windows `[start, end)` `(n,)`, after making sure that no two of different splits overlap.
+
+    Raises InputError, which names two such windows.
+    """
+    names, code = np.unique(chromosomes, return_inverse=True)
+    order = np.lexsort((starts, code))
+    base = code[order].astype(np.int64) << 40  # puts the chromosomes one after another
+    begins, stops, owner = base + starts[order], base + ends[order], split[order]
+    for label, name in enumerate(SPLITS):
+        # How far windows of the other splits reach that begin before this one.
+        reach = np.maximum.accumulate(np.where(owner == label, -1, stops))
+        hit = np.flatnonzero((owner[1:] == label) & (begins[1:] < reach[:-1]))
+        if hit.size:
+            last = hit[0] + 1
+            first = np.flatnonzero((owner[:last] != label) & (stops[:last] > begins[last]))[0]
+            pair = [f"{names[code[i]]}:{starts[i]}-{ends[i]}" for i in order[[first, last]]]
+            raise InputError(f"{pair[0]} of {SPLITS[owner[first]]} overlaps {pair[1]} of {name}; drop one of them")
+    return len(order)
 
 
 def _block_index(chromosomes: np.ndarray, positions: np.ndarray, blocks: Blocks) -> np.ndarray:

@@ -62,3 +62,30 @@ def shannon_entropy(track: np.ndarray, pseudocount: float = 0.001) -> np.ndarray
     share = track + pseudocount
     share = share / share.sum(axis=-1, keepdims=True)
     return -np.sum(share * np.log2(share), axis=-1)
+
+
+def share_inside(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Share of a track that lies inside given positions, such as motif instances or footprints.
+
+        Σ_{i in mask} track_i / Σ_i track_i
+
+    Args:
+      track: attribution track `(..., L)`, non-negative.
+      mask: which positions, `(..., L)` bool.
+
+    Returns:
+      The share `(...)` in [0, 1]; NaN where the track is all zero, or the mask empty: there is nothing to find.
+
+    Raises:
+      InputError: the track is negative somewhere, or the shapes differ.
+
+    Source: Tseng et al. 2020, supplementary methods 7.
+    """
+    track, mask = np.asarray(track, np.float64), np.asarray(mask, bool)
+    if track.shape != mask.shape:
+        raise InputError(f"mask (shape {mask.shape}) must have the track's shape, {track.shape}")
+    if np.any(track < 0):
+        raise InputError("track must be non-negative: pass |attribution| summed over bases")
+    total, inside = track.sum(axis=-1), np.where(mask, track, 0).sum(axis=-1)
+    defined = (total > 0) & mask.any(axis=-1)
+    return np.divide(inside, total, out=np.full_like(total, np.nan), where=defined)

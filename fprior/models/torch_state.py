@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from fprior.errors import InputError
 from fprior.models.binary import BinaryModel
+from fprior.models.profile import ProfileModel
 
 
-def from_torch_state(model: BinaryModel, mapping_of_arrays: Mapping[str, ArrayLike]) -> dict[str, Any]:
+def from_torch_state(model: BinaryModel | ProfileModel, mapping_of_arrays: Mapping[str, ArrayLike]) -> dict[str, Any]:
     """The variables of `model` with the weights of a PyTorch state of the authors' code.
 
     Layouts there: convolution `(out, in, width)`, dense `(out, in)`, batch norm `weight, bias, running_mean,
@@ -18,20 +19,22 @@ def from_torch_state(model: BinaryModel, mapping_of_arrays: Mapping[str, ArrayLi
     a flattened `(channels, positions)` there and `(positions, channels)` here. `num_batches_tracked` is ignored.
 
     Args:
-      model: a `BinaryModel` of the same sizes.
+      model: a `BinaryModel` or `ProfileModel` of the same sizes.
       mapping_of_arrays: parameter name → array, as in `{k: v.numpy() for k, v in state_dict.items()}`.
 
     Returns:
-      `{"params": …, "batch_stats": …}` of float32 NumPy arrays, ready for `model.apply`.
+      `{"params": …}`, for a `BinaryModel` with `"batch_stats"`, of float32 NumPy arrays, ready for `model.apply`.
 
     Raises:
       InputError: an array is missing, left over, or has another shape than the model needs.
       TypeError: no layout is known for this model.
     """
-    if not isinstance(model, BinaryModel):
-        raise TypeError(f"model is a {type(model).__name__}; a PyTorch layout is known for BinaryModel")
     arrays = {name: value for name, value in mapping_of_arrays.items() if not name.endswith("num_batches_tracked")}
-    return _binary_variables(model, _Arrays(arrays))
+    if isinstance(model, BinaryModel):
+        return _binary_variables(model, _Arrays(arrays))
+    if isinstance(model, ProfileModel):
+        return _profile_variables(model, _Arrays(arrays))
+    raise TypeError(f"model is a {type(model).__name__}; a PyTorch layout is known for BinaryModel and ProfileModel")
 
 
 class _Arrays:
@@ -93,6 +96,35 @@ def _binary_variables(model: BinaryModel, arrays: _Arrays) -> dict[str, Any]:
     params["logits"] = {"Dense_0": {"kernel": kernel.T, "bias": arrays.take("out_map_fc.bias", (model.num_tasks,))}}
     arrays.finish()
     return {"params": params, "batch_stats": statistics}
+
+
+def _profile_variables(model: ProfileModel, arrays: _Arrays) -> dict[str, Any]:
+    tasks, strands, filters = model.num_tasks, model.num_strands, model.filters
+    params: dict[str, Any] = {}
+
+    def convolution(source: str, ours: str, shape: tuple[int, int, int]) -> None:
+        kernel = arrays.take(f"{source}.weight", shape)
+        params[ours] = {"kernel": kernel.transpose(2, 1, 0), "bias": arrays.take(f"{source}.bias", shape[:1])}
+
+    def mixing(source: str, ours: str) -> None:
+        inputs = strands if model.controls == "none" else 2 * strands
+        kernel = arrays.take(f"{source}.weight", (tasks * strands, inputs, 1))
+        params[ours] = {
+            "kernel": kernel.reshape(tasks, strands, inputs).swapaxes(1, 2),
+            "bias": arrays.take(f"{source}.bias", (tasks * strands,)).reshape(tasks, 1, strands),
+        }
+
+    for i in range(len(model.dilations)):
+        shape = (filters, filters, model.width) if i else (filters, 4, model.first_width)
+        convolution(f"dil_convs.{i}", f"Conv_{i}", shape)
+    convolution("prof_large_conv", "profile", (tasks * strands, filters, model.profile_width))
+    mixing("prof_one_conv", "profile_logits")
+    kernel = arrays.take("count_dense.weight", (tasks * strands, filters))
+    bias = arrays.take("count_dense.bias", (tasks * strands,))
+    params["counts"] = {"Dense_0": {"kernel": kernel.T, "bias": bias}}
+    mixing("count_one_conv", "log_counts")
+    arrays.finish()
+    return {"params": params}
 
 
 def _positions_first(kernel: np.ndarray, channels: int, name: str) -> np.ndarray:

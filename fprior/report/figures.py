@@ -28,6 +28,7 @@ from fprior.errors import InputError
 LETTERS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839"}
 LETTER_WIDTH = 0.94  # of a base: a run of equal letters must not merge into one bar
 KEY_LINES = 11  # of the legend of learning curves; more make the figure higher
+SCORE = ("auroc", "auROC")  # key in a log, and its name
 MAX_LOGO = 80  # bases; more are illegible at the width of a page
 
 # Okabe and Ito's palette for the colour-blind, without its yellow, which is too faint on white.
@@ -114,7 +115,7 @@ def draw_logo(ax: Axes, scores: np.ndarray, start: int = 0) -> None:
 # ---- learning curves
 
 
-def _styles(labels: Iterable[str]) -> dict[str, dict]:
+def styles_of(labels: Iterable[str]) -> dict[str, dict]:
     """A colour for every label, and another dash pattern each time the palette starts again."""
     size = len(PALETTE)
     return {
@@ -143,22 +144,22 @@ def _curve(ax: Axes, series: np.ndarray, style: dict, width: float = 1.8, **opti
         ax.plot(epochs, values, **style, linewidth=width, marker=marker, markersize=3, **options)
 
 
-def _run_curves(axes: Sequence[Axes], history: Iterable[Mapping], style: dict) -> None:
+def _run_curves(axes: Sequence[Axes], history: Iterable[Mapping], style: dict, score: str) -> None:
     for ax, key in zip(axes[:2], ("loss/correctness", "loss/prior"), strict=True):
         _curve(ax, _series(history, "train", key), style, width=0.7, alpha=0.55, zorder=1.8)
         _curve(ax, _series(history, "validation", key), style)
-    _curve(axes[2], _series(history, "validation", "auroc"), style)
+    _curve(axes[2], _series(history, "validation", score), style)
     _curve(axes[3], _series(history, "gradients", "gradient_cosine"), style, width=1.2)
     _curve(axes[4], _norm_ratio(history), style, width=1.2)
 
 
-def _plain(ax: Axes) -> None:
+def plain(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=8, colors=INK, length=3)
 
 
 def _dress_panel(ax: Axes, title: str) -> None:
-    _plain(ax)
+    plain(ax)
     ax.set_title(title, loc="left", fontsize=9.5, color=INK)
     ax.set_xlabel("epoch", fontsize=8.5, color=INK)
     if not ax.lines:
@@ -192,11 +193,12 @@ def _key(ax: Axes, names: Mapping[str, list[str]], styles: Mapping[str, dict]) -
     ax.set(xlim=(0, 1), ylim=(max(y, KEY_LINES), 0))
 
 
-def learning_curves(histories: Mapping[str, Sequence[Mapping]]) -> Figure:
-    """Losses, validation auROC and the prior's gradient against the task's, by epoch, a colour for every run.
+def learning_curves(histories: Mapping[str, Sequence[Mapping]], score: tuple[str, str] = SCORE) -> Figure:
+    """Losses, validation score and the prior's gradient against the task's, by epoch, a colour for every run.
 
-    `histories` maps a run's label to its log entries (`kind`: train, validation or gradients). A key that a
-    run never logged leaves that panel without the run; None or NaN leaves a gap.
+    `histories` maps a run's label to its log entries (`kind`: train, validation or gradients), `score` is the key and
+    the name of what validation measures besides. A key that a run never logged leaves that panel without the run; None
+    or NaN leaves a gap.
     """
     names = {label: textwrap.wrap(label, 34) or [""] for label in histories}
     panel = KEY_LINE * max(2 + sum(map(len, names.values())), KEY_LINES)
@@ -207,13 +209,13 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping]]) -> Figure:
     *axes, key = grid.flat
     for ax in axes[1:]:
         ax.sharex(axes[0])
-    styles = _styles(histories)
+    styles = styles_of(histories)
     for label, history in histories.items():
-        _run_curves(axes, history, styles[label])
+        _run_curves(axes, history, styles[label], score[0])
     titles = (
         "correctness loss",
         "prior loss",
-        "validation auROC",
+        f"validation {score[1]}",
         "cosine of task and prior gradient",
         "gradient norm, prior / task",
     )
@@ -298,7 +300,7 @@ def _draw_bars(ax: Axes, bars: Iterable[_Bar], height: float) -> None:
     )
 
 
-def _stack(heights: Sequence[float], gaps: Sequence[float]) -> tuple[Figure, list[Axes]]:
+def stack(heights: Sequence[float], gaps: Sequence[float]) -> tuple[Figure, list[Axes]]:
     """A figure with Axes one under another, each `heights[i]` inches high and `gaps[i]` below the last."""
     total = sum(heights) + sum(gaps) + FOOT
     figure = Figure(figsize=(WIDTH, total))
@@ -322,7 +324,7 @@ def _draw_track(ax: Axes, track: np.ndarray, start: int, colour: str) -> None:
 def _dress_rows(axes: Sequence[Axes], styles: Mapping[str, dict], positions: Positions, note: str) -> None:
     """Names the runs, the scales and the position, which only the last row numbers."""
     for ax, (label, style) in zip(axes, styles.items(), strict=True):
-        _plain(ax)
+        plain(ax)
         ax.set_title(label, loc="left", fontsize=9, pad=4, color=style["color"], weight="bold", parse_math=False)
         ax.set_ylabel("score,\nown scale", fontsize=8, color=INK)
         ax.yaxis.set_label_coords(-0.6 / (WIDTH - LEFT - RIGHT), 0.5)
@@ -375,8 +377,8 @@ def attribution_pair(
     gaps = [ROW] * (2 * runs)
     gaps[0] += HEAD + _room(track_bars)
     gaps[runs] += FOOT + _room(logo_bars)
-    figure, axes = _stack([TRACK] * runs + [LOGO] * runs, gaps)
-    styles = _styles(tracks)
+    figure, axes = stack([TRACK] * runs + [LOGO] * runs, gaps)
+    styles = styles_of(tracks)
     for label, track_ax, logo_ax in zip(tracks, axes[:runs], axes[runs:], strict=True):
         track_ax.axvspan(positions.logo_start, logo_end, color=TINT, linewidth=0, zorder=0)
         _draw_track(track_ax, np.asarray(tracks[label], dtype=float), positions.start, styles[label]["color"])

@@ -4,53 +4,119 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fprior.objectives import summed_tasks
+from fprior.losses import count_error, multinomial_nll
 from fprior.sequence import UNKNOWN, one_hot
+from fprior.training.problem import LABELS, Problem, apply, objective_of
 
 
-def predict(model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int) -> np.ndarray:
-    """Logits `(N, T)` float32 of tokens `(N, L)`, from the model in evaluation."""
-    return _in_batches(partial(_logits, model, variables), tokens, batch_size)
+def predict(
+    model: Any, variables: Any, tokens: np.ndarray, batch_size: int, *, controls: np.ndarray | None = None
+) -> Any:
+    """The model's outputs in evaluation for tokens `(N, L)`, with controls `(N, …)` if it reads them: NumPy arrays."""
+    return _in_batches(partial(_outputs, model, variables), (tokens, controls), batch_size)
 
 
 def contributions(
-    model: nn.Module, variables: Any, tokens: np.ndarray, batch_size: int, *, attribution: Callable
+    model: Any,
+    variables: Any,
+    tokens: np.ndarray,
+    batch_size: int,
+    *,
+    attribution: Callable,
+    problem: Problem = LABELS,
+    controls: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Contributions `(N, L)` float32 of the bases that are there to the summed logits of each sequence.
+    """Contributions `(N, L)` float32 of the bases that are there to the problem's objective of each sequence.
 
     An unknown base contributes 0 to gradient × input. The absolute value is the track that the attribution priors look
     at. `attribution` is that of `fprior.training.step.Recipe`, hashable; what it draws is the same every time.
     """
-    return _in_batches(partial(_contributions, model, attribution, variables), tokens, batch_size)
+    function = partial(_contributions, model, attribution, problem, variables)
+    return _in_batches(function, (tokens, controls), batch_size)
+
+
+def profile_losses(
+    model: Any,
+    variables: Any,
+    tokens: np.ndarray,
+    profiles: np.ndarray,
+    batch_size: int,
+    *,
+    controls: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """What `fprior.losses.profile_loss` averages, of each example, task and strand `(N, T, S)`, and more of the kind.
+
+    `profile` is the multinomial negative log-likelihood, `counts` the squared error of log(1 + reads),
+    `cross_entropy` Σ −k log p, `reads` Σ k, and `log_counts` the predicted log(1 + reads).
+    """
+    function = partial(_profile_losses, model, variables)
+    return _in_batches(function, (tokens, controls, profiles), batch_size)
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(model: nn.Module, variables: Any, tokens: jax.Array) -> jax.Array:
-    return model.apply(variables, one_hot(tokens), train=False)
+def _outputs(model: Any, variables: Any, tokens: jax.Array, controls: jax.Array | None) -> Any:
+    return apply(model, variables, one_hot(tokens), _floats(controls), train=False)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _contributions(model: nn.Module, attribution: Callable, variables: Any, tokens: jax.Array) -> jax.Array:
-    def f(x: jax.Array) -> jax.Array:
-        return summed_tasks(model.apply(variables, x, train=False))
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _contributions(
+    model: Any,
+    attribution: Callable,
+    problem: Problem,
+    variables: Any,
+    tokens: jax.Array,
+    controls: jax.Array | None,
+) -> jax.Array:
+    x = one_hot(tokens)
+    f = objective_of(problem, lambda x: apply(model, variables, x, _floats(controls), train=False), at=x)
+    return jnp.sum(attribution(f, x, jax.random.key(0)), axis=-1)
 
-    return jnp.sum(attribution(f, one_hot(tokens), jax.random.key(0)), axis=-1)
+
+@partial(jax.jit, static_argnums=0)
+def _profile_losses(
+    model: Any, variables: Any, tokens: jax.Array, controls: jax.Array | None, profiles: jax.Array
+) -> dict[str, jax.Array]:
+    logits, log_counts = apply(model, variables, one_hot(tokens), _floats(controls), train=False)
+    profiles = _floats(profiles)
+    return {
+        "profile": multinomial_nll(logits, profiles),
+        "counts": count_error(log_counts, profiles),
+        "cross_entropy": -jnp.sum(profiles * jax.nn.log_softmax(logits, axis=-2), axis=-2),
+        "reads": jnp.sum(profiles, axis=-2),
+        "log_counts": log_counts,
+    }
 
 
-def _in_batches(function: Any, tokens: np.ndarray, batch_size: int) -> np.ndarray:
-    """Applies a compiled function to batches that all have one shape, so that it compiles once."""
-    if not len(tokens):
-        return np.asarray(function(np.full((batch_size, tokens.shape[1]), UNKNOWN, np.uint8)))[:0]
-    return np.concatenate([np.asarray(function(batch))[:count] for batch, count in _padded(tokens, batch_size)])
+def _floats(counts: jax.Array | None) -> jax.Array | None:
+    return None if counts is None else counts.astype(jnp.float32)
 
 
-def _padded(tokens: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
-    for first in range(0, len(tokens), batch_size):
-        batch = np.asarray(tokens[first : first + batch_size])
-        missing = batch_size - len(batch)
-        yield np.pad(batch, ((0, missing), (0, 0)), constant_values=UNKNOWN), len(batch)
+def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch_size: int) -> Any:
+    """Applies a compiled function to batches that all have one shape, so that it compiles once.
+
+    The first of `arrays` are tokens; one that is None is passed as None.
+    """
+    parts = []
+    for batch, count in _padded(arrays, batch_size):
+        outputs, tree = jax.tree.flatten(function(*batch))
+        parts.append([np.asarray(output)[:count] for output in outputs])
+    return jax.tree.unflatten(tree, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
+
+
+def _padded(arrays: tuple[np.ndarray | None, ...], batch_size: int) -> Iterator[tuple[list[np.ndarray | None], int]]:
+    """At least one batch, and how many rows of it are not padding."""
+    total = len(arrays[0])
+    fillers = [UNKNOWN] + [0] * (len(arrays) - 1)
+    for first in range(0, max(total, 1), batch_size):
+        rows = [None if array is None else np.asarray(array[first : first + batch_size]) for array in arrays]
+        padded = [None if row is None else _pad(row, batch_size, f) for row, f in zip(rows, fillers, strict=True)]
+        yield padded, len(rows[0])
+
+
+def _pad(rows: np.ndarray, size: int, filler: int) -> np.ndarray:
+    missing = [(0, size - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+    return np.pad(rows, missing, constant_values=filler)

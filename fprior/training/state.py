@@ -3,7 +3,6 @@
 from typing import Any
 
 import flax
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -24,10 +23,21 @@ class State:
     optimizer_state: Any
 
 
-def init_state(model: nn.Module, optimizer: optax.GradientTransformation, seed: int, input_length: int) -> State:
-    """The state before the first step; parameters are drawn from `seed`."""
-    x = jnp.zeros((1, input_length, 4), jnp.float32)
-    variables = jax.jit(model.init)(jax.random.key(seed), x)
+def init_state(
+    model: Any,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    input_length: int,
+    control_shape: tuple[int, ...] | None = None,
+) -> State:
+    """The state before the first step; parameters are drawn from `seed`.
+
+    `control_shape` is that of one example's controls, `(control sets, O, S)`, for a model that reads them.
+    """
+    inputs = [jnp.zeros((1, input_length, 4), jnp.float32)]
+    if control_shape is not None:
+        inputs.append(jnp.zeros((1, *control_shape), jnp.float32))
+    variables = dict(jax.jit(model.init)(jax.random.key(seed), *inputs))
     params = variables.pop("params")
     return State(
         step=jnp.int32(0),

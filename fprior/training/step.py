@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,14 +11,12 @@ import optax
 from fprior.attribution.gradients import GradientTimesInput, input_gradient
 from fprior.data.batches import Batch
 from fprior.errors import InputError
-from fprior.losses import binary_cross_entropy
-from fprior.objectives import summed_logits, summed_tasks
 from fprior.priors import track_of
+from fprior.training.problem import LABELS, Losses, Problem, apply, objective_of
 from fprior.training.state import State
 
 ATTRIBUTED = ("batch", "evaluation", "training")
 
-Losses = dict[str, jax.Array]
 Attribution = Callable[[Callable[[jax.Array], jax.Array], jax.Array, jax.Array], jax.Array]  # (f, x, key)
 
 
@@ -29,7 +25,8 @@ class Recipe:
     """What is trained and how; static under `jax.jit`.
 
     Attributes:
-      model: called as `model.apply(variables, x, train=…)`, gives logits `(B, T)`.
+      model: called as `model.apply(variables, x, train=…)`, with controls after x where the batch has any; gives
+        the outputs that the problem is about.
       optimizer: turns gradients into updates.
       prior: attribution track `(…, L)` → loss `(…)`; None trains without a prior.
       prior_weight: λ as a function of the step.
@@ -47,10 +44,10 @@ class Recipe:
       attribution: in place of the gradient × input: maps a function f of sequences `(n, L, 4)` to one scalar each
         `(n,)`, the sequences and a key for what it draws, to contributions `(n, L, 4)`; differentiable with respect
         to what f closes over. Not with `attributed="training"`, where there is no function of single sequences.
-      class_averaged: see `binary_cross_entropy`.
+      problem: what is learned, with the loss and the objective that is attributed.
     """
 
-    model: nn.Module
+    model: Any
     optimizer: optax.GradientTransformation
     prior: Callable[[jax.Array], jax.Array] | None = None
     prior_weight: Callable[[jax.Array], jax.Array] = lambda step: jnp.float32(1)
@@ -58,7 +55,7 @@ class Recipe:
     attributed: str = "batch"
     centred: bool = True
     attribution: Attribution | None = None
-    class_averaged: bool = True
+    problem: Problem = LABELS
 
     def __post_init__(self):
         if self.attribution is not None and self.attributed == "training":
@@ -74,8 +71,8 @@ def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, di
     """Updates the state by one batch.
 
     Returns:
-      The next state, and scalars for the log: `loss/correctness`, `loss/total`, and with a prior `loss/prior`
-      and `prior_weight`.
+      The next state, and scalars for the log: `loss/correctness` and the parts of it that the problem names,
+      `loss/total`, and with a prior `loss/prior` and `prior_weight`.
     """
 
     def total(params: Any) -> tuple[jax.Array, tuple[Losses, Any]]:
@@ -133,35 +130,41 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
     """The unweighted losses of a batch by name, and the model's updated statistics."""
     key = jax.random.fold_in(jax.random.key(state.seed), state.step)
 
-    def training_pass(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-        logits, updated = recipe.model.apply(
+    problem, model = recipe.problem, recipe.model
+
+    def training_pass(x: jax.Array) -> tuple[jax.Array, tuple[Any, Any]]:
+        outputs, updated = apply(
+            model,
             {"params": params, **state.statistics},
             x,
+            batch.controls,
             train=True,
             mutable=[*state.statistics, "batch_moments"],
             rngs={"dropout": key},
         )
-        return summed_logits(logits), (logits, updated)
-
-    def evaluation_pass(x: jax.Array, statistics: Any) -> jax.Array:
-        return summed_tasks(recipe.model.apply({"params": params, **statistics}, x, train=False))
+        return jnp.sum(problem.objective(outputs)), (outputs, updated)
 
     rows = slice(recipe.prior_rows)
     attribution = None
     if recipe.prior is not None and recipe.attributed == "training":
-        attribution, (logits, updated) = input_gradient(training_pass, batch.x, centred=recipe.centred, has_aux=True)
+        attribution, (outputs, updated) = input_gradient(training_pass, batch.x, centred=recipe.centred, has_aux=True)
         attribution = attribution[rows]
     else:
-        _, (logits, updated) = training_pass(batch.x)
+        _, (outputs, updated) = training_pass(batch.x)
     moments = updated.pop("batch_moments", None)
     if recipe.prior is not None and recipe.attributed != "training":
         statistics = state.statistics
         if recipe.attributed == "batch":
             statistics = _with_moments(statistics, moments)
-        f = partial(evaluation_pass, statistics=statistics)
-        attribution = attribution_of(recipe)(f, batch.x[rows], jax.random.fold_in(key, 1))
+        x, controls = batch.x[rows], None if batch.controls is None else batch.controls[rows]
 
-    losses = {"correctness": binary_cross_entropy(logits, batch.labels, class_averaged=recipe.class_averaged)}
+        def outputs_of(x: jax.Array) -> Any:
+            return apply(model, {"params": params, **statistics}, x, controls, train=False)
+
+        f = objective_of(problem, outputs_of, at=None if recipe.attribution is None else x)
+        attribution = attribution_of(recipe)(f, x, jax.random.fold_in(key, 1))
+
+    losses = problem.losses(outputs, batch)
     if attribution is not None:
         losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
     return losses, updated

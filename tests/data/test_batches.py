@@ -147,7 +147,7 @@ def test_host_and_device_give_the_same_batches(tmp_path, compress, reverse_compl
     on_device, on_host = examples_of(dataset, 0), HostWindows(dataset, 0, how)
     for seed, step in ((0, 0), (0, 1), (2**32 - 1, 7), (3, 1000)):
         windows = on_host(seed, step)
-        assert all(isinstance(array, np.ndarray) for array in windows)
+        assert all(isinstance(array, np.ndarray) for array in windows if array is not None)
         expected = compiled(on_device, how, np.uint32(seed), np.int32(step))
         assert same(jax.jit(assemble, static_argnums=1)(windows, how), expected)
 

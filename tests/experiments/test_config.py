@@ -7,7 +7,8 @@ import ml_collections
 import pytest
 import tiny
 
-from experiments.config import _CHECKS, check_config, check_prepare, default_config
+from experiments.config import _CHECKS, _MODEL_CHECKS, check_config, check_prepare, default_config
+from experiments.models import MODELS, RESERVED, model_config
 from experiments.run_directory import TRAINING
 from fprior.errors import InputError
 
@@ -16,8 +17,11 @@ CONFIGS = sorted(path for path in (tiny.ROOT / "configs").glob("*.py") if "defau
 SECTIONS = [name for name, value in default_config().items() if isinstance(value, ml_collections.ConfigDict)]
 FIELDS = [(section, name) for section in SECTIONS for name in default_config()[section]]
 
+TEMPLATES = ("my_binary", "my_profile")  # to be copied under a name of the user's own
+PAPER = sorted((tiny.ROOT / "configs" / "paper").glob("*.py"))
+
 # Read by looping over the section: `model_of` hands all but the name to the model.
-READ_IN_A_LOOP = {("model", name) for name in default_config().model if name != "name"}
+READ_IN_A_LOOP = {("model", name) for name in default_config().model if name not in RESERVED}
 
 
 def refusal(call, *arguments) -> str:
@@ -60,10 +64,9 @@ def test_every_field_is_read():
     assert not unread
 
 
-def test_the_model_takes_every_field_of_its_section():
-    from fprior.models import BinaryModel
-
-    BinaryModel(**{name: default_config().model[name] for _, name in READ_IN_A_LOOP})
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_takes_every_field_of_its_section(name):
+    MODELS[name](**{field: value for field, value in model_config(name).items() if field not in RESERVED})
 
 
 def test_sections_that_decide_what_is_learned():
@@ -75,9 +78,11 @@ def test_sections_that_decide_what_is_learned():
 # Field → values that must be refused. Each check of the table has to have one.
 WRONG = {
     "data.input_length": (3, 20),
+    "data.output_length": (0,),
     "data.jitter": (-1,),
     "data.batch_size": (0, 1, 7),
-    "model.name": ("", "profile"),
+    "model.name": ("", "profile", "no_such_module:Model", "json:no_such_attribute", "json:__doc__"),
+    "model.outputs": ("logits", "profiles"),
     "model.filters": ((), (0, 1, 1), (1.5, 1, 1), ("a", 1, 1), (64, 64)),
     "model.widths": ((), (15, 15, -1), (15, 15, 13, 3)),
     "model.pool_size": (0,),
@@ -85,7 +90,9 @@ WRONG = {
     "model.conv_dropout": (-0.1, 1.0, float("nan")),
     "model.dense_dropout": (-0.1, 1.0, float("nan")),
     "prior.name": ("furier", ""),
-    "prior.weight": (-1.0, float("nan"), float("inf")),
+    "prior.weight": (-1.0, float("nan"), float("inf"), "automatic", True, (1.0,)),
+    "prior.auto_steps": (0,),
+    "prior.profile_weights": ("softmax",),
     "prior.anneal": ("up",),
     "prior.anneal_speed": (0.0, float("inf")),
     "prior.examples": ("negatives",),
@@ -97,6 +104,7 @@ WRONG = {
     "prior.normalization": ("l2",),
     "prior.boundary": ("wrap",),
     "train.epochs": (0,),
+    "train.count_weight": (-1.0, float("nan"), float("inf")),
     "train.learning_rate": (0.0, -1e-3, float("nan"), float("inf")),
     "train.stop_after_epochs": (-1,),
     "train.stop_gain": (-0.1, float("nan")),
@@ -111,14 +119,29 @@ WRONG = {
     "evaluate.split": ("all",),
     "evaluate.batch_size": (0,),
     "evaluate.negative_upsampling": (0.5, float("nan")),
+    "evaluate.motifs": ((3,),),
     "attribute.split": ("all",),
     "attribute.references": ("uniform",),
     "attribute.num_references": (0,),
     "attribute.rule": ("linear",),
     "attribute.task": (-2,),
+    "attribute.head": ("reads",),
     "attribute.memory_gigabytes": (0.0, -1.0, float("nan")),
     "prepare.peaks": ((3,),),
     "prepare.tasks": ((3,),),
+    "prepare.tracks": ((3,),),
+    "prepare.controls": ((3,),),
+    "prepare.leave_out_chromosomes": ((3,),),
+    "prepare.exclude": ((3,),),
+    "prepare.relaxed_peaks": ((3,),),
+    "prepare.top_fraction": (0.0, 1.1, float("nan")),
+    "prepare.loci": ("windows",),
+    "prepare.background": ("none",),
+    "prepare.bin_width": (0,),
+    "prepare.bin_stride": (0,),
+    "prepare.bin_overlap": (0.0, 1.1, float("nan")),
+    "prepare.num_folds": (-1, 1, 2),
+    "prepare.fold": (-1,),
     "prepare.chromosome_names": ("chr",),
     "prepare.window": (3,),
     "prepare.min_summit_distance": (-1,),
@@ -142,15 +165,49 @@ WRONG = {
 def test_wrong_value_is_named(field, value):
     message = refusal(check_config, changed(field, value))
     assert f"config.{field} (=" in message and str(value) in message
-    assert re.search(r"must|leaves nothing to penalise|too short|they need", message)
+    assert re.search(r"must|cannot be imported|leaves nothing to penalise|too short|they need", message)
+
+
+# As above, for a model of profiles.
+WRONG_PROFILE = {
+    "model.outputs": ("labels",),
+    "model.filters": (0,),
+    "model.first_width": (0, 20),
+    "model.width": (-1, 4),
+    "model.dilations": ((), (0, 1), (1.5,)),
+    "model.profile_width": (0, 74),
+    "model.control_counts": ("sqrt",),
+    "data.output_length": (0, 1001),
+    "data.input_length": (1345,),
+}
+
+
+def changed_profile(field: str, value: object) -> ml_collections.ConfigDict:
+    config = default_config()
+    config.model, config.data.input_length, config.data.output_length = model_config("profile"), 1346, 1000
+    config.update_from_flattened_dict({field: value})
+    return config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in WRONG_PROFILE.items() for value in values]
+)
+def test_wrong_value_of_a_profile_model_is_named(field, value):
+    check_config(changed_profile("seed", 1))
+    message = refusal(check_config, changed_profile(field, value))
+    assert f"config.{field} (=" in message and str(value) in message
+    assert re.search(r"must|too short|they need", message)
 
 
 def test_every_check_has_a_wrong_value():
     assert {f"{section}.{name}" for section, checks in _CHECKS.items() for name in checks} <= set(WRONG)
+    for wrong, name in ((WRONG, "binary"), (WRONG_PROFILE, "profile")):
+        assert {f"model.{field}" for field in _MODEL_CHECKS[name]} <= set(wrong)
 
 
 PATHS_AND_NAMES = {
     "data.dataset",
+    "evaluate.motif_file",
     "attribute.loci",
     "attribute.genome",
     *(f"prepare.{name}" for name in ("output", "name", "genome", "terms")),
@@ -232,10 +289,30 @@ def test_shipped_config(path):
     scope: dict = {}
     exec(compile(path.read_text(), path, "exec"), scope)
     check_config(scope["get_config"]())
-    assert f"python -m experiments.train --config=configs/{path.name} --workdir=runs/{path.stem}" in scope["__doc__"]
+    name = "NAME" if path.stem in TEMPLATES else path.stem
+    command = f"python -m experiments.train --config=configs/{name}.py --workdir=runs/{name}"
+    assert command in " ".join(scope["__doc__"].split())
     assert "Time: " in scope["__doc__"] and "Expected: " in scope["__doc__"]
     for placeholder in ("TIME", "RESULT", "TODO"):
         assert placeholder not in scope["__doc__"]
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_config_of_the_paper(path):
+    scope: dict = {}
+    exec(compile(path.read_text(), path, "exec"), scope)
+    config = scope["get_config"]()
+    check_config(config)
+    check_prepare(config)
+    for command in ("prepare", "train"):
+        assert f"experiments.{command} --config=configs/paper/{path.name}" in " ".join(scope["__doc__"].split())
+    assert "Expected (the paper" in scope["__doc__"] and "https://" in scope["__doc__"]
+    assert config.model.name == path.stem.rpartition("_")[2]
+    assert config.data.dataset == config.prepare.output
+
+
+def test_the_paper_has_eight_runs():
+    assert len(PAPER) == 8
 
 
 # ---- the command line

@@ -17,6 +17,7 @@ from fprior.data.batches import Batch
 from fprior.errors import InputError
 from fprior.models import BinaryModel
 from fprior.sequence import one_hot
+from fprior.training.problem import Labels
 from fprior.training.state import State, init_state
 from fprior.training.step import ATTRIBUTED, Recipe, gradient_report, losses_of, train_step, train_steps
 
@@ -121,7 +122,7 @@ def test_class_average_can_be_switched_off():
         {"params": STATE.params, **STATE.statistics}, BATCH.x, train=True, mutable=["batch_stats", "batch_moments"]
     )
     entropy = optax.sigmoid_binary_cross_entropy(logits, BATCH.labels == 1)
-    loss = losses_of(STATE.params, STATE, BATCH, recipe(prior=None, class_averaged=False))[0]["correctness"]
+    loss = losses_of(STATE.params, STATE, BATCH, recipe(prior=None, problem=Labels(class_averaged=False)))[0]["correctness"]
     close(loss, jnp.mean(entropy[BATCH.labels >= 0]))
     assert abs(loss - plain_correctness(STATE.params)[0]) > 1e-4
 
@@ -295,7 +296,7 @@ def test_unknown_mode():
     ],
 )
 def test_prior_weight_by_epoch(anneal, speed, expected):
-    weight = prior_weight_of(ConfigDict({"prior": {"weight": 4.0, "anneal": anneal, "anneal_speed": speed}}), 10)
+    weight = prior_weight_of(ConfigDict({"prior": {"anneal": anneal, "anneal_speed": speed}}), 10, 4.0)
     values = [float(weight(jnp.int32(step))) for step in range(40)]
     np.testing.assert_allclose(values, np.repeat(expected, 10), rtol=1e-6)
     here = recipe(prior_weight=weight)

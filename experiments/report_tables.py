@@ -1,0 +1,127 @@
+"""The tables of a report: performance, and how clean the attributions are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from fprior.report.page import note, table
+
+# Measure → its name, and what a higher value means: better (1), worse (−1).
+PERFORMANCE = {
+    "labels": {
+        "auroc": ("auROC", 1),
+        "auprc": ("auPRC", 1),
+        "accuracy": ("accuracy at 0.5", 1),
+        "positive_accuracy": ("accuracy, positives", 1),
+        "negative_accuracy": ("accuracy, negatives", 1),
+    },
+    "profiles": {
+        "nats_per_read": ("nats per read", -1),
+        "multinomial_nll": ("multinomial negative log-likelihood", -1),
+        "jensen_shannon_divergence": ("Jensen–Shannon divergence", -1),
+        "binned_auprc_10": ("auPRC of bins of 10", 1),
+        "binned_pearson_10": ("Pearson correlation, bins of 10", 1),
+        "binned_spearman_10": ("Spearman correlation, bins of 10", 1),
+        "count_pearson": ("counts in peaks: Pearson correlation", 1),
+        "count_spearman": ("counts in peaks: Spearman correlation", 1),
+        "count_squared_error": ("counts in peaks: squared error of the log", -1),
+        "count_pearson_all_loci": ("counts in all loci: Pearson correlation", 1),
+        "count_squared_error_all_loci": ("counts in all loci: squared error of the log", -1),
+    },
+}
+
+
+@dataclass
+class Evaluated:
+    """A run and its evaluation on one split."""
+
+    label: str
+    record: dict[str, Any]
+    result: dict[str, Any]
+    log: list[dict]
+    measures: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def outputs(self) -> str:
+        return self.record["config"]["model"].get("outputs", "labels")  # runs from before profiles say nothing
+
+
+def performance_section(runs: list[Evaluated]) -> str:
+    parts = []
+    for task, task_name in enumerate(runs[0].measures["tasks"]):
+        rows, marked = [], set()
+        for i, (name, (title, sign)) in enumerate(PERFORMANCE[runs[0].outputs].items()):
+            values = [run.measures["performance"][name][task] for run in runs]
+            rows.append([title, *values])
+            known = [(sign * value, j) for j, value in enumerate(values) if value is not None]
+            if known and len(runs) > 1:
+                marked.add((i, 1 + max(known)[1]))
+        caption = f"{task_name}: {_counts(runs[0], task)} The better value of a row is marked."
+        parts.append(table(rows, ["", *(run.label for run in runs)], caption, marked))
+    seeds = {run.record["config"]["seed"] for run in runs}
+    if len(seeds) == 1:
+        parts.append(
+            note(
+                "One seed each. Models that differ in nothing but the seed differ in performance too: whether the prior"
+                " changes it takes several seeds of both."
+            )
+        )
+    return "\n".join(parts)
+
+
+def _counts(run: Evaluated, task: int) -> str:
+    counts = run.measures["performance"]
+    positives, negatives = (f"{counts[kind][task]:,.0f}" for kind in ("positives", "negatives"))
+    kind = run.record["dataset"].get("settings", {}).get("background", "gc")
+    background = {"gc": "GC-matched", "random": "random"}[kind]
+    text = f"{positives} positives and {negatives} {background} negatives."
+    if run.outputs == "profiles":
+        positions = run.arrays["profiles"].shape[2]
+        text += (
+            f" Profiles are measured in peaks; a uniform one costs {np.log(positions):.2f} nats per read. Bins and"
+            " divergence are those of the paper, averaged over peaks."
+        )
+    return text
+
+
+def interpretability_section(runs: list[Evaluated]) -> str:
+    limit = runs[0].measures["freq_limit"]
+    measures: dict[str, Callable[[Evaluated], np.ndarray]] = {
+        "high-frequency share": lambda run: high_frequency_share(np.abs(run.arrays["contributions"]), limit),
+        "Shannon entropy (bits)": lambda run: shannon_entropy(np.abs(run.arrays["contributions"])),
+    }
+    shared = [name for name in runs[0].arrays if all(name in run.arrays for run in runs)]
+    for name in shared:
+        if name.startswith("share_in_"):
+            title = f"share of importance in matches to {name.removeprefix('share_in_')}"
+            measures[title] = lambda run, name=name: run.arrays[name]
+    rows = []
+    for name, measure in measures.items():
+        values = [measure(run) for run in runs]
+        row = [name, int(np.isfinite(values).all(axis=0).sum())]
+        for this in values:
+            known = this[np.isfinite(this)]
+            error = f" ± {known.std(ddof=1) / np.sqrt(len(known)):.4f}" if len(known) > 1 else ""
+            row.append(f"{known.mean():.4f}{error}" if len(known) else None)
+        for other in values[1:]:
+            both = np.isfinite(values[0]) & np.isfinite(other)
+            difference = (values[0] - other)[both]
+            p = stats.wilcoxon(difference).pvalue if np.any(difference) else 1.0
+            row += [f"{difference.mean():.4f}" if len(difference) else None, f"{p:.1e}"]
+        rows.append(row)
+    columns = ["", "sequences", *(run.label for run in runs)]
+    for run in runs[1:]:
+        columns += [f"{runs[0].label} − {run.label}", "p"]
+    caption = (
+        f"Lower is cleaner, but for shares in motifs. Mean ± standard error over the positives of the"
+        f" {runs[0].measures['split']} split, {len(runs[0].arrays['contributions']):,} in all, for which a measure is"
+        f" defined (sequences: for which it is in every run); attribution: {runs[0].measures['attribution']}."
+        f" High-frequency share: Fourier magnitude above {limit:g} cycles per input over all but the constant"
+        " component. p: two-sided Wilcoxon signed-rank test, paired by sequence."
+    )
+    return table(rows, columns, caption)
