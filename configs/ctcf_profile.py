@@ -23,7 +23,7 @@ def get_config():
     config.model = model_config("profile")
     config.prior.weight = "auto"
     config.prior.freq_limit = 200.0  # 1346 bases / 6.7, the shortest motif
-    config.train.epochs = 10
+    config.train.epochs = 14
     config.train.stop_after_epochs = 0
     config.train.gradients_every = 50
     config.evaluate.motifs = ("MA0139.1",)

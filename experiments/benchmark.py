@@ -12,6 +12,7 @@ Suites, all of them by default:
     calls       several training steps in one call, on a model so small that calls matter
     models      several models in one program against one alone
     attribution DeepSHAP and dinucleotide shuffles, beside a peer if the extra `peers` is installed
+    genome      preparing and training on a data set of the human genome's size: time of each stage, most memory
     start       start-up and compile time of a real run, without and with the cache of compiled programs
 
 The same command runs on a GPU or TPU. Time on two CPU cores: about 8 minutes, half of it the plain convolution.
@@ -39,6 +40,7 @@ import optax
 
 from experiments import measure
 from experiments.benchmark_attribution import rows_of
+from experiments.benchmark_genome import genome_rows
 from experiments.build import batch_plan
 from experiments.config import default_config
 from experiments.program import Program, stack_states
@@ -73,6 +75,7 @@ class Sizes:
     repeats: int = 5
     peak: int = 4096
     dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    genome: int = 3_100_000_000
 
     @property
     def profile_margin(self) -> int:
@@ -80,7 +83,7 @@ class Sizes:
         return ProfileModel(output_length=0, dilations=self.dilations).shortest_input()
 
 
-QUICK = Sizes(batch=8, length=120, filters=4, pool=10, repeats=1, peak=256, dilations=(1, 2))
+QUICK = Sizes(batch=8, length=120, filters=4, pool=10, repeats=1, peak=256, dilations=(1, 2), genome=40_000_000)
 
 Row = tuple[str, float, str]  # what, value, unit
 
@@ -392,6 +395,10 @@ def attribution(sizes: Sizes) -> list[Row]:
     return rows_of(model_of(sizes), examples=examples, length=sizes.length, repeats=sizes.repeats)
 
 
+def genome(sizes: Sizes) -> list[Row]:
+    return genome_rows(sizes.genome, sizes.genome // 31_000)
+
+
 def start(sizes: Sizes) -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -416,6 +423,7 @@ SUITES: dict[str, Callable[[Sizes], list[Row]]] = {
     "calls": calls,
     "models": models,
     "attribution": attribution,
+    "genome": genome,
     "start": start,
 }
 

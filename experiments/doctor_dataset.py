@@ -29,6 +29,7 @@ _AGAIN = "prepare the data set again"
 def dataset_findings(config, dataset: Dataset) -> Iterator[Finding]:
     """Of all checks on the data set."""
     yield from examine("checksums", check_checksums, dataset)
+    yield from examine("window", check_window, config, dataset)
     yield from examine("splits", check_splits, dataset)
     yield from examine("leakage", check_leakage, dataset)
     yield from examine("labels", check_labels, dataset)
@@ -36,7 +37,6 @@ def dataset_findings(config, dataset: Dataset) -> Iterator[Finding]:
     if tracks_missing(config, dataset):
         yield from examine("tracks", lambda: [(ERROR, tracks_missing(config, dataset))])
         return
-    yield from examine("window", check_window, config, dataset)
     if layout_of(config, dataset) is not None:
         yield from examine("reads", check_columns, dataset)
         yield from examine("focus of reads", check_focus, config, dataset)

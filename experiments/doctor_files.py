@@ -1,4 +1,4 @@
-"""The checks of `experiments.doctor` on the input files of `experiments.prepare` as such, and on the fields that name them."""
+"""The checks of `experiments.doctor` on the input files of `experiments.prepare`, and on the fields that name them."""
 
 import itertools
 from collections.abc import Iterator
@@ -83,5 +83,5 @@ def check_fields(config) -> Iterator[Verdict]:
     if Path(prepare.output).exists():
         renewed.prepare.output = f"{prepare.output.rstrip('/')} (new)"
     check_prepare(renewed)
-    counts = {field: len(given(prepare[field])) for field in ("peaks", "tracks", "controls")}
-    yield OK, ", ".join([f"{len(prepare.tasks)} tasks", *(f"{n} files in {field}" for field, n in counts.items())])
+    counts = {field: len(given(prepare[field])) for field in ("tasks", "peaks", "tracks", "controls")}
+    yield OK, "they fit one another; " + ", ".join(f"{field}: {count}" for field, count in counts.items())

@@ -1,4 +1,4 @@
-"""The first group of checks of `experiments.doctor`: the genome, peaks, regions and tracks that `config.prepare` names."""
+"""The first group of checks of `experiments.doctor`: the input files that `config.prepare` names."""
 
 from collections.abc import Iterator
 from pathlib import Path

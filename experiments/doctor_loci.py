@@ -22,14 +22,14 @@ def loci_findings(prepare, genome: Genome, file: InputFile) -> tuple[Loci | None
     loci, findings = attempt(file.check, _read, prepare, file)
     if loci is None:
         return None, findings
-    findings += examine(file.check, check_chromosomes, prepare, genome, file, loci)
+    findings += examine(f"{file.check}: chromosomes", check_chromosomes, prepare, genome, file, loci)
     on_genome, _ = attempt(file.check, _on_genome, genome, file, loci)  # its error is among the findings
     if file.field == "peaks":
         if prepare.loci == "summits":
-            findings += examine(file.check, check_summits, file, loci)
-        findings += examine(file.check, check_signal, prepare, file, loci)
+            findings += examine(f"{file.check}: summits", check_summits, file, loci)
+        findings += examine(f"{file.check}: signal", check_signal, prepare, file, loci)
         if on_genome is not None:
-            findings += examine(file.check, check_windows, prepare, genome, file, on_genome)
+            findings += examine(f"{file.check}: windows", check_windows, prepare, genome, file, on_genome)
     return on_genome, findings
 
 
@@ -113,7 +113,7 @@ def count_summits(path: str) -> tuple[int, int]:
     positions = read_loci(path).summit.tolist()
     with open(path, "rb") as file:
         opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
-    with opened(path, "rt", encoding="utf-8-sig") as file:
+    with opened(path, "rt", encoding="utf-8-sig", newline="\n") as file:
         lines = [line.rstrip("\r\n") for line in file if line.strip() and not line.startswith("#")]
     lines = [line for line in lines if line.split(None, 1)[0] not in ("track", "browser")]
     rows = [line.split("\t") if "\t" in line else line.split() for line in lines]

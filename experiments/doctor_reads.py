@@ -12,6 +12,7 @@ from fprior.data.splits import SPLITS
 MOST = 2000  # positives that are looked at
 SEED = 0
 SILENT_SHARE = 0.05  # of positives that may be without reads
+_AGAIN = "prepare the data set again"
 
 
 def tracks_missing(config, dataset: Dataset) -> str:
@@ -57,12 +58,12 @@ def check_focus(config, dataset: Dataset) -> Iterator[Verdict]:
         f" {dataset.window} bases, {even:.1%} if spread evenly"
     )
     if outside > even:
-        yield WARNING, f"{text}: they do not gather around the summits; {_AGAIN} with tracks and peaks of one experiment"
+        yield (
+            WARNING,
+            f"{text}: they do not gather around the summits; {_AGAIN} with tracks and peaks of one experiment",
+        )
     else:
         yield OK, text
-
-
-_AGAIN = "prepare the data set again"
 
 
 def counts_of_positives(dataset: Dataset, length: int) -> np.ndarray:

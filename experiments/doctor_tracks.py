@@ -49,25 +49,42 @@ def track_findings(prepare, genome: Genome, sample: Sample) -> Iterator[Finding]
     files: list[BigWig | None] = []
     reads: list[Reads | None] = []
     for column in tqdm(columns, desc="reading tracks", unit="track", disable=None):
-        file, lines = attempt(column.check, _open, prepare, genome, sample, column.path)
+        file, one, lines = read_findings(prepare, genome, sample, column)
         files.append(file)
-        reads.append(None)
-        if file is not None:
-            reads[-1], lines = attempt(column.check, _read, prepare, file, sample, column)
+        reads.append(one)
         yield from lines
-        if reads[-1] is not None:
-            yield from examine(column.check, check_reads, column, reads[-1])
-    tasks = len(prepare.tasks)
+    yield from pair_findings(prepare, sample, columns, strands, files, reads)
+
+
+def read_findings(
+    prepare, genome: Genome, sample: Sample, column: Column
+) -> tuple[BigWig | None, Reads | None, list[Finding]]:
+    """The file of a column and its reads, None where it cannot be read; and the findings about it alone."""
+    file, lines = attempt(column.check, _open, prepare, genome, sample, column.path)
+    if file is None:
+        return None, None, lines
+    reads, lines = attempt(column.check, _read, prepare, file, sample, column)
+    if reads is not None:
+        lines = examine(column.check, check_reads, column, reads)
+    return file, reads, lines
+
+
+def pair_findings(
+    prepare, sample: Sample, columns: list[Column], strands: int, files: list[BigWig | None], reads: list[Reads | None]
+) -> Iterator[Finding]:
+    """Of the checks on plus and minus, and on signal and control, of every task whose tracks can be read."""
     for task, name in enumerate(prepare.tasks):
         mine = slice(task * strands, (task + 1) * strands)
-        if strands == 2 and None not in reads[mine]:
+        if None in reads[mine]:
+            continue  # an error of the track
+        if strands == 2:
             yield from examine(f"strands of {name}", check_strands, *files[mine], sample, task)
-        for first in range(tasks * strands, len(columns), strands):
+        signal = sum(one.of_task(0) for one in reads[mine])
+        for first in range(len(prepare.tasks) * strands, len(columns), strands):
             control = slice(first, first + strands)
-            if task in columns[first].tasks and None not in (*reads[mine], *reads[control]):
-                place = columns[first].tasks.index(task)
-                signal = sum(one.of_task(0) for one in reads[mine])
-                background = sum(one.of_task(place) for one in reads[control])
+            served = columns[first].tasks
+            if task in served and None not in reads[control]:
+                background = sum(one.of_task(served.index(task)) for one in reads[control])
                 yield from examine(f"control of {name}", check_control, columns[control], signal, background)
 
 
@@ -133,7 +150,8 @@ def check_strands(plus: BigWig, minus: BigWig, sample: Sample, task: int) -> Ite
     centres = np.random.default_rng(SEED).choice(summits, min(MOST, len(summits)), replace=False)
     shift = strand_shift(plus, minus, name, centres.tolist())
     text = (
-        f"{plus.path} and {minus.path}: the minus strand lies {shift} bases to the right of the plus strand around"
+        f"{plus.path} and {minus.path}: the minus strand lies {abs(shift)} bases to the"
+        f" {'left' if shift < 0 else 'right'} of the plus strand around"
         f" {len(centres)} summits on {name}"
     )
     if shift < -SHIFTS[0]:

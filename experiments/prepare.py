@@ -17,6 +17,7 @@ from experiments.prepare_peaks import Peaks, read_peaks, splitter
 from experiments.prepare_store import check_reads, merge_windows, reads_of_windows, token_pieces, track_pieces
 from experiments.prepare_summits import Windows, windows_of_summits
 from experiments.prepare_tracks import Tracks, name_columns, open_tracks, reads_by_group, reads_summary
+from experiments.stages import Stages
 from fprior.data.dataset import save_dataset
 from fprior.data.genome import Genome
 from fprior.data.splits import SPLITS, check_disjoint
@@ -31,11 +32,15 @@ _FILES = ("output", "genome", "peaks", "relaxed_peaks", "tracks", "controls", "e
 def main(config) -> None:
     check_prepare(config)
     prepare = config.prepare
-    genome = open_genome(prepare.genome)
-    peaks = read_peaks(prepare, genome)
-    tracks = open_tracks(prepare, genome, np.unique(peaks.loci.chromosome))
+    stage = Stages()
+    with stage("indexing the genome"):
+        genome = open_genome(prepare.genome)
+    with stage("reading peaks"):
+        peaks = read_peaks(prepare, genome)
+        tracks = open_tracks(prepare, genome, np.unique(peaks.loci.chromosome))
     find = {"summits": windows_of_summits, "bins": windows_of_bins}[prepare.loci]
-    windows = find(prepare, genome, peaks, splitter(prepare, genome, peaks.loci))
+    with stage("choosing windows"):
+        windows = find(prepare, genome, peaks, splitter(prepare, genome, peaks.loci))
     regions = merge_windows(windows.chromosome, windows.start, prepare.window)
     loci = {
         "chromosome": windows.chromosome,
@@ -46,23 +51,27 @@ def main(config) -> None:
         "end": windows.start + prepare.window,
         "offset": regions.offset,
     }
-    manifest = describe(prepare, genome, peaks, windows, loci)
+    with stage("checksums of the inputs"):
+        manifest = describe(prepare, genome, peaks, windows, loci)
     files, reads = {"TERMS.txt": prepare.terms} if prepare.terms else {}, {}
     if tracks:
-        reads = describe_reads(manifest, tracks, loci, prepare.window)
-    files["data.svg"] = to_svg(data_figure(windows.gc, positives_of(loci), manifest["loci"], reads))
-    save_dataset(
-        prepare.output,
-        manifest,
-        token_pieces(genome, regions),
-        loci,
-        bases=regions.bases,
-        tracks=track_pieces(tracks.files, regions) if tracks else None,
-        compress=prepare.compress,
-        extra_files=files,
-        **({"track_dtype": tracks.dtype} if tracks else {}),
-    )
+        with stage("counting reads"):
+            reads = describe_reads(manifest, tracks, loci, prepare.window)
+    with stage("writing"):
+        files["data.svg"] = to_svg(data_figure(windows.gc, positives_of(loci), manifest["loci"], reads))
+        save_dataset(
+            prepare.output,
+            manifest,
+            token_pieces(genome, regions),
+            loci,
+            bases=regions.bases,
+            tracks=track_pieces(tracks.files, regions) if tracks else None,
+            compress=prepare.compress,
+            extra_files=files,
+            **({"track_dtype": tracks.dtype} if tracks else {}),
+        )
     print_summary(prepare.output, manifest)
+    stage.print()
 
 
 def describe(prepare, genome: Genome, peaks: Peaks, windows: Windows, loci: dict[str, np.ndarray]) -> dict:

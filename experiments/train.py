@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from experiments.build import batch_plan, dataset_of, initial_state, recipe_of
+from experiments.build import batch_plan, dataset_of, initial_state, model_of, recipe_of
 from experiments.launch import launch, seconds_since_start
 from experiments.member import Member, open_members
 from experiments.prior_weight import weight_of
@@ -38,6 +38,7 @@ def main(config, workdir: str | None) -> None:
     plan = batch_plan(config, dataset)
     steps_per_epoch = math.ceil(len(pools_of(dataset, TRAIN).positives) / plan.positives)
     pools_of(dataset, VALID)  # raises where there is nothing to validate on
+    model_of(config, dataset)  # raises where a model of the user's own cannot be made, before anything is written
     with open_members(config, workdir, dataset) as members:
         if all(member.finished for member in members):
             print(f"{workdir}: this run is finished; choose another --workdir to train again")

@@ -64,8 +64,13 @@ def multinomial_nll(profile_logits: jax.Array, profiles: jax.Array) -> jax.Array
         raise ValueError(f"profile_logits (shape {profile_logits.shape}) and profiles (shape {profiles.shape}) differ")
     profile_logits = profile_logits.astype(jnp.promote_types(profile_logits.dtype, jnp.float32))
     profiles = profiles.astype(profile_logits.dtype)
-    arrangements = gammaln(jnp.sum(profiles, axis=-2) + 1) - jnp.sum(gammaln(profiles + 1), axis=-2)
+    arrangements = _log_factorial(jnp.sum(profiles, axis=-2)) - jnp.sum(_log_factorial(profiles), axis=-2)
     return -arrangements - jnp.sum(profiles * jax.nn.log_softmax(profile_logits, axis=-2), axis=-2)
+
+
+def _log_factorial(counts: jax.Array) -> jax.Array:
+    """log k!; 0 for 0 exactly, where `gammaln` is 5e-7 in float32, which the many positions without reads add up."""
+    return jnp.where(counts > 0, gammaln(counts + 1), 0)
 
 
 def count_error(log_counts: jax.Array, profiles: jax.Array) -> jax.Array:

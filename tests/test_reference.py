@@ -15,11 +15,11 @@ import pytest
 from reference import load_reference
 
 from fprior import fourier_prior, input_gradient, smoothness_prior, sparsity_prior
-from fprior.losses import binary_cross_entropy, masked_mean
+from fprior.losses import binary_cross_entropy, masked_mean, profile_loss
 from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
 from fprior.metrics.performance import binary_performance
-from fprior.models import BinaryModel, from_torch_state
-from fprior.objectives import summed_logits
+from fprior.models import BinaryModel, ProfileModel, from_torch_state
+from fprior.objectives import profile_objective, summed_logits
 from fprior.priors import smooth, track_of
 
 GRADIENT, VALUE, DOUBLE = 1e-4, 1e-5, 1e-12
@@ -33,6 +33,10 @@ BCE = r"bce/loss(?P<averaged>_class_averaged)?"
 METRIC = r"binary_metrics/upsample(?P<factor>[\d.]+)/(?P<kind>\w+)"
 INTERPRETABILITY = r"interp/(?:high_frequency_sum_T|shannon_entropy_pseudocount)(?P<number>[\d.]+)"
 TRAINING_LOSS = r"binary/train_loss_with_prior_T(?P<limit>[\d.]+)"
+PROFILE_LOSS = r"profile_loss/(?P<kind>profile|count|total_weight(?P<weight>[\d.]+))"
+PROFILE = r"profile/(?P<controls>\w+)/"
+PROFILE_OUTPUT = PROFILE + r"(?P<kind>profile_logits|log_counts)"
+PROFILE_GRADIENT = PROFILE + r"input_gradient_(?P<kind>prob|logprob)_weighted"
 GRADIENT_PREFIX, WEIGHT_PREFIX = "binary/train_loss_grad/", "binary/weights/"
 
 
@@ -62,12 +66,14 @@ def test_every_number_is_tested():
     """No key of the groups may escape: each is an input named here or an output that a test reads."""
     inputs = (
         r"smooth/input|prior/L\d+/(grad_times_input|status)|bce/(labels|logits)|binary_metrics/(labels|probabilities)"
+        r"|profile_loss/(true_profiles|logits|log_counts)|profile/\w+/(input|controls|weights/.*)"
     )
     binary = r"binary/(input|labels|status|logits_eval|logits_train|input_gradient_eval|input_gradient_train)"
     model = rf"{re.escape(WEIGHT_PREFIX)}.*|{re.escape(GRADIENT_PREFIX)}.*"
     outputs = [SMOOTH, FOURIER, PAPER, OTHER_PRIOR, BCE, METRIC, TRAINING_LOSS]
+    outputs += [PROFILE_LOSS, PROFILE_OUTPUT, PROFILE_GRADIENT]
     known = "|".join(f"(?:{re.sub(r'[?]P<[a-z]+>', '', pattern)})" for pattern in [*outputs, inputs, binary, model])
-    groups = ("smooth/", "prior/", "bce/", "binary/", "binary_metrics/")
+    groups = ("smooth/", "prior/", "bce/", "binary/", "binary_metrics/", "profile_loss/", "profile/")
     of_groups = {key for key in ARCHIVE if key.startswith(groups)}
     assert of_groups == set(keys(known)) & of_groups
     for pattern in [*outputs, INTERPRETABILITY, model]:
@@ -287,3 +293,62 @@ def test_training_loss_gradient():
     assert_close(ours[last]["bias"], theirs[last]["bias"], GRADIENT)
     assert_close(ours["logits"]["Dense_0"]["bias"], theirs["logits"]["Dense_0"]["bias"], GRADIENT)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(theirs))
+
+
+# The profile model.
+
+
+@pytest.mark.parametrize("key", keys(PROFILE_LOSS))
+def test_profile_loss(key):
+    found = parts(PROFILE_LOSS, key)
+    weight = 1.0 if found["weight"] is None else float(found["weight"])
+    arrays = (ARCHIVE[f"profile_loss/{name}"] for name in ("logits", "log_counts", "true_profiles"))
+    losses = profile_loss(*arrays, count_weight=weight)
+    assert_close(
+        losses[{"profile": "profile", "count": "counts"}.get(found["kind"], "correctness")], ARCHIVE[key], VALUE
+    )
+
+
+@cache
+def profile_outputs(controls: str):
+    """Logits, counts, and the input gradient of the objective for each weighting, in one program."""
+    group = f"profile/{controls}/"
+    arrays, weights = arrays_under(group), arrays_under(f"{group}weights/")
+    _, tasks, length, strands = arrays["profile_logits"].shape
+    layers = sum(bool(re.fullmatch(r"dil_convs\.\d+\.weight", name)) for name in weights)
+    model = ProfileModel(
+        num_tasks=tasks,
+        num_strands=strands,
+        controls=controls,
+        output_length=length,
+        filters=weights["dil_convs.0.weight"].shape[0],
+        first_width=weights["dil_convs.0.weight"].shape[2],
+        width=weights["dil_convs.1.weight"].shape[2],
+        dilations=tuple(2**i for i in range(layers)),
+        profile_width=weights["prof_large_conv.weight"].shape[2],
+        control_counts="raw",
+    )
+    assert model.shortest_input() == arrays["input"].shape[1]
+    of = from_torch_state(model, weights)
+    given = [] if controls == "none" else [arrays["controls"]]
+
+    @jax.jit
+    def evaluate(x):
+        def objective(x, weighting):
+            outputs = model.apply(of, x, *given)
+            return jnp.sum(profile_objective(outputs.profile_logits, weighting)), outputs
+
+        found = {}
+        for name, weighting in (("prob", "probabilities"), ("logprob", "log_probabilities")):
+            of_x = lambda x, weighting=weighting: objective(x, weighting)  # noqa: E731
+            found[name], outputs = input_gradient(of_x, x, times_input=False, has_aux=True)
+        return {**found, **outputs._asdict()}
+
+    return evaluate(jnp.asarray(arrays["input"]))
+
+
+@pytest.mark.parametrize("key", keys(PROFILE_OUTPUT) + keys(PROFILE_GRADIENT))
+def test_profile_model(key):
+    pattern, tolerance = (PROFILE_GRADIENT, GRADIENT) if "input_gradient" in key else (PROFILE_OUTPUT, VALUE)
+    found = parts(pattern, key)
+    assert_close(profile_outputs(found["controls"])[found["kind"]], ARCHIVE[key], tolerance)

@@ -147,7 +147,7 @@ def _bytes_of_a_pair(f: Callable, x: jax.Array, arguments: Any) -> int:
 def _bytes(jaxpr: Jaxpr) -> int:
     total = 0
     for equation in jaxpr.eqns:
-        inner = jaxprs_in_params(equation.params)
+        inner = list(jaxprs_in_params(equation.params))
         total += sum(map(_bytes, inner))
         if not inner:
             total += sum(out.aval.size * out.aval.dtype.itemsize for out in equation.outvars)

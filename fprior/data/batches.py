@@ -55,6 +55,11 @@ class BatchPlan:
             raise InputError(
                 f"output_length (={self.output_length}) must be from 1 to input_length (={self.input_length})"
             )
+        if self.layout is not None and (self.input_length - self.output_length) % 2:
+            raise InputError(
+                f"output_length (={self.output_length}) must be odd where input_length (={self.input_length}) is, and even"
+                " where it is even: else the middle of the opposite strand is another one"
+            )
 
     @property
     def size(self) -> int:

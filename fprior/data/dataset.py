@@ -260,6 +260,8 @@ def _write_pieces(path: Path, pieces: Iterable[np.ndarray], shape: tuple[int, ..
                 raise ValueError(f"a piece for {path.name} has the shape {piece.shape}, not {('n', *shape[1:])}")
             if piece.dtype != dtype and piece.size and piece.max() > np.iinfo(dtype).max:
                 raise InputError(f"a count of {piece.max()} does not fit into {dtype}; store it as a wider integer")
+            if piece.dtype.kind != "u" and piece.size and not (piece.min() >= 0 and np.array_equal(piece, piece // 1)):
+                raise InputError(f"a piece for {path.name} has values that are no counts; give whole numbers from 0")
             file.write(np.ascontiguousarray(piece, dtype).tobytes())
             rows += len(piece)
     if rows != shape[0]:

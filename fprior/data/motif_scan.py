@@ -59,6 +59,8 @@ def motif_positions(tokens: np.ndarray, matrix: Any, false_positive_rate: float 
     width = matrix.length
     threshold = matrix.distribution(precision=10**3).threshold_fpr(false_positive_rate)
     mask = np.zeros(tokens.shape, bool)
+    if tokens.shape[1] < width:
+        return mask
     strands = (matrix, matrix.reverse_complement())
     for row, sequence in zip(mask, tokens, strict=True):
         text = decode(sequence)

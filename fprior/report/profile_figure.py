@@ -59,11 +59,11 @@ def profile_rows(
         ax.axhline(0, color=INK, linewidth=0.6)
         ax.yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
         ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):.3g}")  # downwards is the other strand
-        ax.yaxis.set_label_coords(-0.6 / (WIDTH - LEFT - RIGHT), 0.5)
+        ax.yaxis.set_label_coords(-0.56 / (WIDTH - LEFT - RIGHT), 0.5)
         ax.xaxis.set_major_locator(MaxNLocator(8, steps=STEPS, integer=True))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.tick_params(labelbottom=ax is axes[-1])
-    note = "up: plus strand, down: minus strand; " if observed.shape[1] == 2 else ""
+    note = "up: + strand, down: − strand; " if observed.shape[1] == 2 else ""
     axes[0].set_title(
         f"{note}grey: observed, smoothed by {SMOOTHING} bp; lines: expected, scaled to as many",
         loc="right",
@@ -96,7 +96,7 @@ def _draw_expected(
     ax: Axes, expected: np.ndarray, observed: np.ndarray, smoothed: np.ndarray, start: int, label: str, colour: str
 ) -> None:
     totals = expected.sum(axis=0)
-    scaled = np.divide(expected * observed.sum(axis=0), totals, out=np.zeros_like(expected), where=totals > 0)
+    scaled = np.divide(expected * observed.sum(axis=0), totals, out=np.zeros(expected.shape), where=totals > 0)
     positions = start + np.arange(len(expected)) + 0.5
     for sign, strand, seen in zip((1, -1), scaled.T, smoothed.T, strict=False):
         ax.fill_between(positions, sign * seen, color=GREY, linewidth=0)

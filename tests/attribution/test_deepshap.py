@@ -126,3 +126,74 @@ def test_errors_name_the_argument(f, x, change, error, message):
     arguments = {"x": x, "references": "zeros"} | change
     with pytest.raises(error, match=message):
         deepshap(f, **arguments)
+
+
+# ---- what else the function takes
+
+
+@pytest.fixture(scope="module")
+def more() -> tuple:
+    """A tree of arrays, nothing, and integers: for each example its own."""
+    rng = np.random.default_rng(5)
+    tree = {"scale": rng.normal(1, 0.3, (B, 1)), "shift": [rng.normal(size=(B, 2))]}
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree), None, np.arange(B)
+
+
+def with_more(f):
+    """A function whose multipliers depend on everything that it is given."""
+
+    def function(x, tree, nothing, number):
+        assert nothing is None
+        pushed = jnp.tanh(f(x)[:, None] * tree["scale"] + tree["shift"][0])
+        return jnp.sum(pushed, axis=1) * (1 + number)
+
+    return function
+
+
+@pytest.fixture(scope="module")
+def closures(f, x, references, more) -> np.ndarray:
+    """One example at a time, each closed over what belongs to it."""
+    of_one = jax.jit(lambda x, r, *own: deepshap(lambda x: with_more(f)(x, *own), x, references=r))
+    rows = [jax.tree.map(lambda a, b=b: a[b : b + 1], (x, references, *more)) for b in range(B)]
+    return np.concatenate([of_one(*row) for row in rows])
+
+
+@pytest.mark.parametrize("pairs_per_call", [None, 1, 2 * G])
+def test_arguments_go_with_their_examples(f, x, references, more, closures, pairs_per_call):
+    """In one call, one by one, and in chunks of two of five, the last filled up."""
+    call = jax.jit(lambda x, r, *own: deepshap(with_more(f), x, *own, references=r, pairs_per_call=pairs_per_call))
+    np.testing.assert_allclose(call(x, references, *more), closures, rtol=1e-4, atol=1e-6)
+    assert np.max(np.abs(closures)) > 1e-3
+
+
+def test_arguments_of_other_examples_give_other_scores(f, x, references, more, closures):
+    turned = jax.tree.map(lambda a: a[::-1], more)
+    found = np.asarray(deepshap(with_more(f), x, *turned, references=references))
+    changed = np.max(np.abs(found - closures), axis=(1, 2))
+    assert np.all(changed[[0, 1, 3, 4]] > 1e-4) and changed[2] < 1e-5
+
+
+def test_nothing_as_an_argument(f, x, references):
+    found = deepshap(lambda x, nothing: f(x), x, None, references=references)
+    np.testing.assert_allclose(found, deepshap(f, x, references=references), rtol=1e-6, atol=1e-8)
+
+
+def test_completeness_with_arguments(f, x, references, more):
+    function = with_more(f)
+    how = {"references": references, "hypothetical": False, "return_completeness": True}
+    contributions, error = deepshap(function, x, *more, **how)
+    far = jnp.mean(jnp.stack([function(references[:, g], *more) for g in range(G)]), axis=0)
+    np.testing.assert_allclose(contributions.sum((1, 2)) - error, function(x, *more) - far, rtol=1e-4, atol=1e-5)
+    assert np.max(np.abs(error)) < 1e-4
+
+
+def test_the_memory_of_arguments_counts(x, references):
+    """A function that spreads its argument out takes fewer pairs a call."""
+
+    def chunks(size: int) -> int:
+        f = lambda x, a: jnp.sum(x, axis=(1, 2)) + jnp.sum(jnp.tanh(a), axis=1)  # noqa: E731
+        call = lambda x, a: deepshap(f, x, a, references=references, memory_budget=1e5)  # noqa: E731
+        jaxpr = jax.make_jaxpr(call)(x, jnp.zeros((B, size)))
+        return sum(equation.params["length"] for equation in jaxpr.eqns if equation.primitive.name == "scan")
+
+    assert chunks(1) == 0 and chunks(10_000) == B

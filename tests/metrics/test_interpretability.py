@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fprior.errors import InputError
-from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from fprior.metrics.interpretability import high_frequency_share, shannon_entropy, share_inside
 
 
 def wave(cycles, length=40):
@@ -89,3 +89,40 @@ def test_entropy_default_pseudocount_is_a_thousandth():
 def test_entropy_errors_name_the_argument(track, pseudocount, message):
     with pytest.raises(InputError, match=message):
         shannon_entropy(track, pseudocount)
+
+
+def test_share_inside_worked_example():
+    track = np.array([[1.0, 2.0, 3.0, 4.0], [0.0, 5.0, 0.0, 0.0]])
+    mask = np.array([[False, True, False, True], [True, False, True, True]])
+    np.testing.assert_array_equal(share_inside(track, mask), [0.6, 0])
+    np.testing.assert_array_equal(share_inside(track[0], np.ones(4, bool)), 1)
+    np.testing.assert_array_equal(share_inside(track[0], mask[0].astype(np.int8)), 0.6)
+
+
+def test_share_inside_and_outside_make_one_whatever_the_scale():
+    rng = np.random.default_rng(0)
+    track, mask = rng.gamma(0.5, size=(2, 3, 50)), rng.random((2, 3, 50)) < 0.3
+    inside = share_inside(track, mask)
+    assert inside.shape == (2, 3) and np.all((inside > 0) & (inside < 1))
+    np.testing.assert_allclose(inside + share_inside(track, ~mask), 1, rtol=1e-12)
+    for scale in (1e-30, 1e30):
+        np.testing.assert_allclose(share_inside(scale * track, mask), inside, rtol=1e-12)
+
+
+def test_no_share_inside_where_there_is_nothing_to_find():
+    """An empty mask, or a track of zeros; a track that is zero inside the mask has the share 0."""
+    track = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    mask = np.array([[False, False], [True, True], [False, True]])
+    np.testing.assert_array_equal(share_inside(track, mask), [np.nan, np.nan, 0])
+
+
+@pytest.mark.parametrize(
+    ("track", "mask", "message"),
+    [
+        (np.array([1.0, -0.1]), np.ones(2, bool), "track must be non-negative"),
+        (np.ones((2, 4)), np.ones(4, bool), r"mask \(shape \(4,\)\) must have the track's shape, \(2, 4\)"),
+    ],
+)
+def test_share_inside_errors_name_the_argument(track, mask, message):
+    with pytest.raises(InputError, match=message):
+        share_inside(track, mask)

@@ -37,7 +37,9 @@ def make_batch(seed: int = 0) -> Batch:
     profiles[1, 0] = 0
     controls = rng.poisson(3, (2 * ROWS, 1, 8, 2)).astype(np.float32)
     labels = np.repeat([[1, 0], [0, 0]], ROWS, axis=0).astype(np.int8)
-    return Batch(one_hot(tokens), jnp.asarray(labels), jnp.arange(2 * ROWS), jnp.asarray(profiles), jnp.asarray(controls))
+    return Batch(
+        one_hot(tokens), jnp.asarray(labels), jnp.arange(2 * ROWS), jnp.asarray(profiles), jnp.asarray(controls)
+    )
 
 
 BATCH = make_batch()
@@ -185,9 +187,10 @@ def test_a_model_without_controls():
 # ---- weights of the input, held where the function is evaluated elsewhere
 
 
-def plain_deeplift(params, row):
+@jax.jit
+def plain_deeplift(params, x, controls):
     """The contributions of one example to Σ weights · (logits − mean), the weights being numbers."""
-    x, controls = BATCH.x[row : row + 1], BATCH.controls[row : row + 1]
+    x, controls = x[None], controls[None]
     weights = profile_weights(MODEL.apply({"params": params}, x, controls).profile_logits)
 
     def f(x):
@@ -201,7 +204,8 @@ def plain_deeplift(params, row):
 
 def test_deeplift_attributes_with_the_weights_of_the_input():
     """Summation to delta holds for a function with fixed weights, and for no other."""
-    contributions, change = zip(*(jax.jit(plain_deeplift)(STATE.params, row) for row in range(ROWS)), strict=True)
+    singles = [plain_deeplift(STATE.params, BATCH.x[row], BATCH.controls[row]) for row in range(ROWS)]
+    contributions, change = zip(*singles, strict=True)
     np.testing.assert_allclose([c.sum() for c in contributions], change, rtol=1e-4)
     outputs_of = lambda x: apply(MODEL, {"params": STATE.params}, x, BATCH.controls)  # noqa: E731
     background = jnp.full_like(BATCH.x, 0.25) * BATCH.x.sum(-1, keepdims=True)

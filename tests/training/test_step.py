@@ -122,7 +122,9 @@ def test_class_average_can_be_switched_off():
         {"params": STATE.params, **STATE.statistics}, BATCH.x, train=True, mutable=["batch_stats", "batch_moments"]
     )
     entropy = optax.sigmoid_binary_cross_entropy(logits, BATCH.labels == 1)
-    loss = losses_of(STATE.params, STATE, BATCH, recipe(prior=None, problem=Labels(class_averaged=False)))[0]["correctness"]
+    loss = losses_of(STATE.params, STATE, BATCH, recipe(prior=None, problem=Labels(class_averaged=False)))[0][
+        "correctness"
+    ]
     close(loss, jnp.mean(entropy[BATCH.labels >= 0]))
     assert abs(loss - plain_correctness(STATE.params)[0]) > 1e-4
 
