@@ -57,8 +57,8 @@ class BatchPlan:
             )
         if self.layout is not None and (self.input_length - self.output_length) % 2:
             raise InputError(
-                f"output_length (={self.output_length}) must be odd where input_length (={self.input_length}) is, and even"
-                " where it is even: else the middle of the opposite strand is another one"
+                f"output_length (={self.output_length}) must be odd where input_length (={self.input_length}) is, and"
+                " even where it is even: else the middle of the opposite strand is another one"
             )
 
     @property

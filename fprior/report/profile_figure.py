@@ -27,8 +27,8 @@ def profile_rows(
 ) -> Figure:
     """Observed reads, what each run expects over the same smoothed, and the control's reads, in rows.
 
-    Expected profiles are scaled to the observed number of reads of each strand, so that shapes can be compared where the
-    numbers differ; the expected number stands beside the run's name.
+    Expected profiles are scaled to the observed number of reads of each strand, so that shapes can be compared where
+    the numbers differ; the expected number stands beside the run's name.
 
     Args:
       observed: reads that end at each position, `(O, S)`; with two strands the second is drawn downwards.

@@ -102,7 +102,7 @@ def test_split_takes_columns_task_by_task_then_controls(layout):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
 def test_round_trip_of_streamed_pieces(tmp_path, compress, dtype):
     """Pieces of other integers, one of them empty; tokens likewise."""
-    tokens, loci = make_loci(np.random.default_rng(0))
+    tokens, _ = make_loci(np.random.default_rng(0))
     tracks = (tracks_of(MATCHED) % 251).astype(np.int64)
     cuts = [0, 7, 7, 1500, BASES]
     pieces = ([array[a:b] for a, b in itertools.pairwise(cuts)] for array in (tokens, tracks))
