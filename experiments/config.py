@@ -217,11 +217,13 @@ def _check_model(config: ml_collections.ConfigDict) -> None:
             f"config.data.input_length (={data.input_length}) is too short for config.data.output_length"
             f" (={data.output_length}) with the model's widths and dilations: they need {shortest} bases"
         )
-    if model.outputs == "profiles" and not 1 <= data.output_length <= data.input_length:
-        raise InputError(
-            f"config.data.output_length (={data.output_length}) must be from 1 to config.data.input_length"
-            f" (={data.input_length})"
-        )
+    if model.outputs == "profiles":
+        lost = data.input_length - data.output_length
+        if lost < 0 or (lost % 2 and data.reverse_complement):
+            raise InputError(
+                f"config.data.output_length (={data.output_length}) must be from 1 to config.data.input_length"
+                f" (={data.input_length}) and differ from it by an even number, so that the profile lies in the middle"
+            )
 
 
 def shortest_profile_input(config) -> int:

@@ -147,6 +147,9 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
     absent = [name for name in ("window", "tasks", "bases", "files") if name not in manifest]
     if absent:
         raise InputError(f"{manifest_path}: {absent[0]!r} is missing; prepare the data set again")
+    described = manifest.get("tracks")
+    if described and (described.get("strands") not in (1, 2) or described.get("controls") not in CONTROLS):
+        raise InputError(f"{manifest_path}: 'tracks' does not say strands and controls; prepare the data set again")
     for file, checksum in manifest["files"].items():
         # Checking 3 GB of tokens at every start would take longer than reading them: their size is checked below.
         if not (path / file).is_file():

@@ -10,6 +10,8 @@ import pytest
 from experiments import benchmark, measure
 from fprior.conv import conv
 from fprior.models import BinaryModel
+from fprior.training.state import init_state
+from fprior.training.step import train_step
 
 X, W = jax.ShapeDtypeStruct((2, 20, 3), jnp.float32), jax.ShapeDtypeStruct((5, 3, 7), jnp.float32)
 PRODUCT = 2 * (2 * 16 * 7) * 5 * 3  # operations of one convolution of X and W
@@ -39,8 +41,8 @@ def test_the_priors_arithmetic_is_that_of_its_pass_over_the_positives():
 
     def operations(**how) -> float:
         recipe = benchmark.recipe_of(sizes, **how)
-        state = benchmark.init_state(recipe.model, recipe.optimizer, 0, sizes.length)
-        return measure.arithmetic(lambda state, batch: benchmark.train_step(state, batch, recipe=recipe), state, batch)
+        state = init_state(recipe.model, recipe.optimizer, 0, sizes.length)
+        return measure.arithmetic(lambda state, batch: train_step(state, batch, recipe=recipe), state, batch)
 
     model = benchmark.model_of(sizes)
     variables = jax.eval_shape(model.init, jax.random.key(0), batch.x)

@@ -177,7 +177,7 @@ WRONG_PROFILE = {
     "model.dilations": ((), (0, 1), (1.5,)),
     "model.profile_width": (0, 74),
     "model.control_counts": ("sqrt",),
-    "data.output_length": (0, 1001),
+    "data.output_length": (0, 999, 1001),
     "data.input_length": (1345,),
 }
 

@@ -37,7 +37,7 @@ def variables_of(model):
 
 @functools.cache
 def whole() -> ProfileOutputs:
-    return PROFILE.apply(variables_of(PROFILE), one_hot(TOKENS), CONTROLS.astype(np.float32))
+    return jax.jit(PROFILE.apply)(variables_of(PROFILE), one_hot(TOKENS), CONTROLS.astype(np.float32))
 
 
 def close(a, b, tolerance=1e-5):
@@ -52,7 +52,7 @@ def test_predictions_are_those_of_one_call(batch_size):
         close(ours, expected)
     logits = predict(BINARY, variables_of(BINARY), TOKENS, batch_size)
     assert type(logits) is np.ndarray
-    close(logits, BINARY.apply(variables_of(BINARY), one_hot(TOKENS)))
+    close(logits, jax.jit(BINARY.apply)(variables_of(BINARY), one_hot(TOKENS)))
 
 
 @sizes

@@ -179,8 +179,10 @@ def test_without_prior_it_is_plain_training():
 def test_a_model_without_controls():
     model = MODEL.clone(controls="none")
     state, batch = init_state(model, SGD, 3, LENGTH), BATCH._replace(controls=None)
-    _, info = jax.jit(partial(train_step, recipe=recipe(model=model)))(state, batch)
-    expected = profile_loss(*model.apply({"params": state.params}, batch.x), batch.profiles, count_weight=COUNT_WEIGHT)
+    _, info = jax.jit(partial(train_step, recipe=recipe(model=model, prior=None)))(state, batch)
+    expected = profile_loss(
+        *jax.jit(model.apply)({"params": state.params}, batch.x), batch.profiles, count_weight=COUNT_WEIGHT
+    )
     close(info["loss/correctness"], expected["correctness"])
 
 
