@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from fprior.metrics.statistics import describe, paired_test
 from fprior.report.page import note, table
 
 # Measure → its name, and what a higher value means: better (1), worse (−1).
@@ -105,23 +105,26 @@ def interpretability_section(runs: list[Evaluated]) -> str:
         values = [measure(run) for run in runs]
         row = [name, int(np.isfinite(values).all(axis=0).sum())]
         for this in values:
-            known = this[np.isfinite(this)]
-            error = f" ± {known.std(ddof=1) / np.sqrt(len(known)):.4f}" if len(known) > 1 else ""
-            row.append(f"{known.mean():.4f}{error}" if len(known) else None)
+            summary = describe(this)
+            error = "" if np.isnan(summary.standard_error) else f" ± {summary.standard_error:.4f}"
+            row.append(None if np.isnan(summary.mean) else f"{summary.mean:.4f}{error}")
         for other in values[1:]:
-            both = np.isfinite(values[0]) & np.isfinite(other)
-            difference = (values[0] - other)[both]
-            p = stats.wilcoxon(difference).pvalue if np.any(difference) else 1.0
-            row += [f"{difference.mean():.4f}" if len(difference) else None, f"{p:.1e}"]
+            test = paired_test(values[0], other, seed=0)
+            low, high = test.interval
+            interval = "" if np.isnan(low) else f" [{low:.4f}, {high:.4f}]"
+            row.append(f"{test.mean_difference:.4f}{interval}" if test.pairs else None)
+            row += [f"{test.effect_size:.2f}", f"{test.p_value:.1e}"] if test.pairs else [None, None]
         rows.append(row)
     columns = ["", "sequences", *(run.label for run in runs)]
     for run in runs[1:]:
-        columns += [f"{runs[0].label} − {run.label}", "p"]
+        columns += [f"{runs[0].label} − {run.label}", "effect", "p"]
     caption = (
         f"Lower is cleaner, but for shares in motifs. Mean ± standard error over the positives of the"
         f" {runs[0].measures['split']} split, {len(runs[0].arrays['contributions']):,} in all, for which a measure is"
         f" defined (sequences: for which it is in every run); attribution: {runs[0].measures['attribution']}."
         f" High-frequency share: Fourier magnitude above {limit:g} cycles per input over all but the constant"
-        " component. p: two-sided Wilcoxon signed-rank test, paired by sequence."
+        " component. Difference: mean and 95 % bootstrap interval over sequences, which says nothing about other seeds."
+        " Effect: rank-biserial correlation, from −1 (the first is lower in every sequence) to 1. p: two-sided Wilcoxon"
+        " signed-rank test. All are paired by sequence."
     )
     return table(rows, columns, caption)

@@ -16,7 +16,16 @@ from reference import load_reference
 
 from fprior import fourier_prior, input_gradient, smoothness_prior, sparsity_prior
 from fprior.losses import binary_cross_entropy, masked_mean, profile_loss
-from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from fprior.metrics.interpretability import (
+    continuous_jaccard,
+    cosine_similarity,
+    gc_reliance,
+    high_frequency_share,
+    overlap_auprc,
+    shannon_entropy,
+    share_inside,
+    summit_distance_spearman,
+)
 from fprior.metrics.performance import binary_performance
 from fprior.models import BinaryModel, ProfileModel, from_torch_state
 from fprior.objectives import profile_objective, summed_logits
@@ -31,7 +40,10 @@ PAPER = FOURIER.replace("/fourier", "/paper_fourier") + "_per_example"
 OTHER_PRIOR = r"(?P<group>prior/L\d+)/(?P<kind>smoothness|sparsity)"
 BCE = r"bce/loss(?P<averaged>_class_averaged)?"
 METRIC = r"binary_metrics/upsample(?P<factor>[\d.]+)/(?P<kind>\w+)"
-INTERPRETABILITY = r"interp/(?:high_frequency_sum_T|shannon_entropy_pseudocount)(?P<number>[\d.]+)"
+CLEANNESS = r"interp/(?:high_frequency_sum_T|shannon_entropy_pseudocount)(?P<number>[\d.]+)"
+PLACEMENT = r"interp/(?P<kind>summit_distance_spearman|fraction_in_mask|overlap_auprc)"
+GC_RELIANCE = r"interp/(?P<kind>background_\w+)"
+SIMILARITY = r"interp/(?P<kind>continuous_jaccard|cosine)"
 TRAINING_LOSS = r"binary/train_loss_with_prior_T(?P<limit>[\d.]+)"
 PROFILE_LOSS = r"profile_loss/(?P<kind>profile|count|total_weight(?P<weight>[\d.]+))"
 PROFILE = r"profile/(?P<controls>\w+)/"
@@ -67,16 +79,17 @@ def test_every_number_is_tested():
     inputs = (
         r"smooth/input|prior/L\d+/(grad_times_input|status)|bce/(labels|logits)|binary_metrics/(labels|probabilities)"
         r"|profile_loss/(true_profiles|logits|log_counts)|profile/\w+/(input|controls|weights/.*)"
+        r"|interp/(scores_a|scores_b|one_hot|mask|summits_padded)"
     )
     binary = r"binary/(input|labels|status|logits_eval|logits_train|input_gradient_eval|input_gradient_train)"
     model = rf"{re.escape(WEIGHT_PREFIX)}.*|{re.escape(GRADIENT_PREFIX)}.*"
     outputs = [SMOOTH, FOURIER, PAPER, OTHER_PRIOR, BCE, METRIC, TRAINING_LOSS]
-    outputs += [PROFILE_LOSS, PROFILE_OUTPUT, PROFILE_GRADIENT]
+    outputs += [PROFILE_LOSS, PROFILE_OUTPUT, PROFILE_GRADIENT, CLEANNESS, PLACEMENT, GC_RELIANCE, SIMILARITY]
     known = "|".join(f"(?:{re.sub(r'[?]P<[a-z]+>', '', pattern)})" for pattern in [*outputs, inputs, binary, model])
-    groups = ("smooth/", "prior/", "bce/", "binary/", "binary_metrics/", "profile_loss/", "profile/")
+    groups = ("smooth/", "prior/", "bce/", "binary/", "binary_metrics/", "profile_loss/", "profile/", "interp/")
     of_groups = {key for key in ARCHIVE if key.startswith(groups)}
     assert of_groups == set(keys(known)) & of_groups
-    for pattern in [*outputs, INTERPRETABILITY, model]:
+    for pattern in [*outputs, model]:
         assert keys(pattern), pattern
 
 
@@ -148,11 +161,41 @@ def test_binary_metrics(key):
     assert_close(measures[ours[found["kind"]]], ARCHIVE[key], DOUBLE)
 
 
-@pytest.mark.parametrize("key", keys(INTERPRETABILITY))
-def test_interpretability(key):
-    track = np.abs(np.sum(ARCHIVE["interp/scores_a"] * ARCHIVE["interp/one_hot"], axis=-1))
+def interpretability_track() -> np.ndarray:
+    return np.abs(np.sum(ARCHIVE["interp/scores_a"] * ARCHIVE["interp/one_hot"], axis=-1))
+
+
+@pytest.mark.parametrize("key", keys(CLEANNESS))
+def test_cleanness(key):
     measure = high_frequency_share if "high_frequency" in key else shannon_entropy
-    assert_close(measure(track, float(parts(INTERPRETABILITY, key)["number"])), ARCHIVE[key], DOUBLE)
+    assert_close(measure(interpretability_track(), float(parts(CLEANNESS, key)["number"])), ARCHIVE[key], DOUBLE)
+
+
+@pytest.mark.parametrize("key", keys(PLACEMENT))
+def test_placement(key):
+    measure, where = {
+        "summit_distance_spearman": (summit_distance_spearman, "summits_padded"),
+        "fraction_in_mask": (share_inside, "mask"),
+        "overlap_auprc": (overlap_auprc, "mask"),
+    }[parts(PLACEMENT, key)["kind"]]
+    assert_close(measure(interpretability_track(), ARCHIVE[f"interp/{where}"]), ARCHIVE[key], DOUBLE)
+
+
+@pytest.mark.parametrize("key", keys(GC_RELIANCE))
+def test_gc_reliance(key):
+    ours = gc_reliance(ARCHIVE["interp/scores_a"], ARCHIVE["interp/mask"])
+    assert_close(ours[parts(GC_RELIANCE, key)["kind"]], ARCHIVE[key], DOUBLE)
+
+
+@pytest.mark.parametrize("key", keys(SIMILARITY))
+def test_similarity(key):
+    """The archive's continuous Jaccard similarity is a sum over positions, ours the mean of those with a score."""
+    a, b = ARCHIVE["interp/scores_a"], ARCHIVE["interp/scores_b"]
+    if parts(SIMILARITY, key)["kind"] == "cosine":
+        ours = cosine_similarity(a, b)
+    else:
+        ours = continuous_jaccard(a, b) * np.any((a != 0) | (b != 0), axis=-1).sum(axis=-1)
+    assert_close(ours, ARCHIVE[key], DOUBLE)
 
 
 # The binary model.
