@@ -4,6 +4,7 @@ A config file in configs/ starts from `default_config()` and sets what differs. 
 their type, so that a misspelt or mistyped one dies where it is written.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import ml_collections
 
 from experiments.attributions import ATTRIBUTIONS
 from experiments.models import MODELS, OUTPUTS, imported, model_config
-from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives
+from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives, given
 from fprior.attribution.deepshap import REFERENCES
+from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 from fprior.models.profile import CONTROL_COUNTS
 from fprior.objectives import PROFILE_WEIGHTS
@@ -84,6 +86,10 @@ def default_config() -> ml_collections.ConfigDict:
                 "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
                 "motifs": ("",),  # names in motif_file: the share of importance inside each one's matches
                 "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
+                # BED files of independent regions to hold importance against, such as footprints or peaks of a sharper
+                # assay; the word instances stands for the true ones of a simulated data set; ("",) for none
+                "regions": ("",),
+                "region_names": ("",),  # one a file, for the names of the measures
             },
             "attribute": {
                 "split": "test",  # whose positives are attributed: train, valid or test
@@ -135,6 +141,21 @@ def default_config() -> ml_collections.ConfigDict:
                 "compress": False,  # smaller on disk, but read into memory as a whole
                 "terms": "",  # origin and licence of the data, kept in the manifest
             },
+            "simulate": {
+                "output": "",  # directory of the data set; must not exist
+                "name": "",
+                "task": "",  # what the label is called
+                "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
+                "motif": "",  # name of the motif there
+                "sequences": 20_000,  # half with instances of the motif, half without
+                "fractions": (0.8, 0.1, 0.1),  # of them: train, valid, test
+                "instances": 1,  # of the motif in each positive, on either strand
+                "reach": 100,  # how far from the middle of the window an instance may be, in bases
+                "background": (0.25, 0.25, 0.25, 0.25),  # probabilities of A, C, G, T
+                "gc_bias": 0.0,  # added to the share of G and C in the background of positives, half to each
+                "gc_bias_in": ("train",),  # splits whose positives have that bias: of train, valid, test
+                "seed": 0,  # with a sequence's number decides that sequence
+            },
         }
     )
     config.lock()
@@ -161,6 +182,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         raise InputError(f"config.seed (={config.seed}) must be from 0 to 2^32 − config.num_models")
     _check_model(config)
     check_negatives(config.prepare)
+    _check_regions(config.evaluate)
     data, prior = config.data, config.prior
     if data.batch_size % 2:
         raise InputError(f"config.data.batch_size (={data.batch_size}) must be even: half positives, half negatives")
@@ -247,6 +269,21 @@ def _check_binary(config: ml_collections.ConfigDict) -> None:
         )
 
 
+def _check_regions(evaluate: ml_collections.ConfigDict) -> None:
+    """Each region set has a name of its own, apart from the motifs' too: measures are named after them."""
+    regions, names = evaluate.regions, evaluate.region_names
+    if regions != ("",) and not all(regions):
+        raise InputError(f"config.evaluate.regions (={regions}) must name one BED file each, or be ('',) for none")
+    fitting = len(names) == len(regions) and [bool(name) for name in names] == [bool(file) for file in regions]
+    clashing = len(set(names)) < len(names) or set(given(names)) & set(evaluate.motifs)
+    if not fitting or clashing or not all(re.fullmatch(r"[\w.-]*", name) for name in names):
+        raise InputError(
+            f"config.evaluate.region_names (={names}) must give each of the {len(given(regions))} files in"
+            " config.evaluate.regions a different name of letters, digits, '_', '.' and '-', none of them in"
+            " config.evaluate.motifs"
+        )
+
+
 def check_prepare(config: ml_collections.ConfigDict) -> None:
     """Checks what only `experiments.prepare` needs."""
     prepare = config.prepare
@@ -304,10 +341,21 @@ def _shares(value: tuple) -> bool:
     return numbers and len(value) == 3 and min(value) >= 0 and abs(sum(value) - 1) <= 1e-6
 
 
+def _is_background(value: tuple) -> bool:
+    numbers = all(isinstance(item, (int, float)) for item in value)
+    return numbers and len(value) == 4 and min(value) > 0 and abs(sum(value) - 1) <= 1e-6
+
+
+def _are_splits(value: tuple) -> bool:
+    return all(item in SPLITS for item in value)
+
+
 def _is_weight(value: object) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value == "auto" or (number and 0 <= value < float("inf"))
 
+
+_SHARES = (_shares, "must be three numbers from 0 on that add up to 1: train, valid, test")
 
 _DROPOUT = (lambda value: 0 <= value < 1, "must be at least 0 and below 1")
 
@@ -377,6 +425,8 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "batch_size": _at_least(1),
         "negative_upsampling": _at_least(1),
         "motifs": _strings(),
+        "regions": _strings(),
+        "region_names": _strings(),
     },
     "attribute": {
         "split": _one_of("train", "valid", "test"),
@@ -411,11 +461,21 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "relaxed_peaks": _strings(),
         "split": _one_of("block", "chromosome"),
         "block_size": _at_least(1),
-        "fractions": (_shares, "must be three numbers from 0 on that add up to 1: train, valid, test"),
+        "fractions": _SHARES,
         "valid_chromosomes": _strings(),
         "test_chromosomes": _strings(),
         "num_folds": (lambda value: value == 0 or value >= 3, "must be 0 (off) or at least 3"),
         "fold": _at_least(0),
+        "seed": _at_least(0),
+    },
+    "simulate": {
+        "sequences": (lambda value: value >= 6 and value % 2 == 0, "must be even and at least 6"),
+        "fractions": _SHARES,
+        "instances": _at_least(1),
+        "reach": _at_least(0),
+        "background": (_is_background, "must be four positive probabilities that add up to 1: of A, C, G, T"),
+        "gc_bias": _at_least(0),
+        "gc_bias_in": (_are_splits, f"must be a tuple of some of {', '.join(SPLITS)}"),
         "seed": _at_least(0),
     },
 }

@@ -11,6 +11,9 @@ N), for the split `config.evaluate.split`:
                             for every positive: its row among the loci, tokens, contributions of each base (gradient ×
                             input of the objective) and their measures, with profiles also the predicted, the
                             observed and the controls'
+
+Importance is held against matches to `config.evaluate.motifs`, against independent regions, `config.evaluate.regions`
+(footprints, peaks of a sharper assay, the true instances of a simulation), and against the summits of peaks.
 """
 
 from pathlib import Path
@@ -20,18 +23,26 @@ import jax
 import numpy as np
 
 from experiments.build import dataset_of, problem_of, trained
+from experiments.evaluate_places import known_places, positives_of, summits_of
 from experiments.launch import launch
 from experiments.member import member_configs, member_directories
 from experiments.run_directory import finished_run
 from fprior.attribution.gradients import GradientTimesInput
 from fprior.data.dataset import Dataset
-from fprior.data.motif_scan import motif_positions, read_motifs
 from fprior.data.splits import SPLITS
-from fprior.errors import InputError
 from fprior.files import write_arrays, write_json
-from fprior.metrics.interpretability import high_frequency_share, shannon_entropy, share_inside
+from fprior.metrics.interpretability import (
+    high_frequency_share,
+    negative_share_inside,
+    overlap_auprc,
+    overlap_auprc_each,
+    shannon_entropy,
+    share_inside,
+    summit_distance_spearman,
+)
 from fprior.metrics.performance import binary_performance
 from fprior.metrics.profile import count_performance, profile_performance
+from fprior.metrics.statistics import describe
 from fprior.training.predict import contributions, predict
 
 OBJECTIVES = {"labels": "the summed logits", "profiles": "the weighted profile logits"}
@@ -41,32 +52,34 @@ def main(config, workdir: str | None) -> None:
     members = zip(member_configs(config), member_directories(config, workdir), strict=True)
     runs = [(one, finished_run(directory, one)) for one, directory in members]
     dataset = dataset_of(config)
-    motifs = read_motifs(config.evaluate.motif_file, [name for name in config.evaluate.motifs if name])
+    masks, regions = known_places(config, dataset)
     for one, path in runs:
-        evaluate_run(one, dataset, path, motifs)
+        evaluate_run(one, dataset, path, masks, regions)
 
 
-def evaluate_run(config, dataset: Dataset, path: Path, motifs: dict[str, Any]) -> None:
-    """Writes the evaluation of one model to its directory and prints the measures."""
+def evaluate_run(
+    config, dataset: Dataset, path: Path, masks: dict[str, np.ndarray], regions: dict[str, dict[str, Any]]
+) -> None:
+    """Writes the evaluation of one model to its directory and prints the measures; the rest is of `known_places`."""
     arrays = evaluate(config, dataset, path)
-    measures = interpretability(config, arrays, motifs)
-    report = summarise(config, dataset, arrays, measures)
+    measures = interpretability(config, dataset, arrays, masks)
+    report = {**summarise(config, dataset, arrays, measures), "pooled": pooled(arrays, masks), "regions": regions}
     stem = path / f"evaluation_{config.evaluate.split}"
     write_arrays(f"{stem}.npz", {**arrays, **measures})
     write_json(f"{stem}.json", report)
     print(f"{stem}.json")
     for name, value in {**report["performance"], **report["interpretability"]}.items():
         print(f"  {name:28} {format_value(value)}")
+    for name, value in report["pooled"].items():
+        print(f"  {name:28} {format_value([value])} (all bases together)")
 
 
 def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
     """Predictions for every locus of the split, contributions for its positives."""
     length, batch_size = config.data.input_length, config.evaluate.batch_size
     model, variables, _ = trained(config, dataset, path)
-    split = SPLITS.index(config.evaluate.split)
-    positives, negatives = (dataset.select(split, positive=kind) for kind in (True, False))
-    if not len(positives):
-        raise InputError(f"config.evaluate.split (={config.evaluate.split!r}): {dataset.path} has no positives there")
+    positives = positives_of(config, dataset)
+    negatives = dataset.select(SPLITS.index(config.evaluate.split), positive=False)
     loci = np.concatenate([positives, negatives])
     chromosome, start, end = dataset.interval(loci, length)
     tokens = dataset.centred(positives, length)
@@ -118,16 +131,30 @@ def predict_profiles(
     return arrays if controls is None else {**arrays, "controls": controls}, controls
 
 
-def interpretability(config, arrays: dict[str, np.ndarray], motifs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Measures of each positive's attribution, by name."""
-    tracks = np.abs(arrays["contributions"])
-    return {
+def interpretability(
+    config, dataset: Dataset, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Measures of each positive's attribution, by name; `masks` `(P, L)` are the places it should lie in."""
+    contributions, length = arrays["contributions"], config.data.input_length
+    tracks = np.abs(contributions)
+    measures = {
         "high_frequency_share": high_frequency_share(tracks, config.prior.freq_limit),
         "entropy_bits": shannon_entropy(tracks),
-        **{
-            f"share_in_{name}": share_inside(tracks, motif_positions(arrays["tokens"], m)) for name, m in motifs.items()
-        },
     }
+    summits = summits_of(dataset, positives_of(config, dataset), length)
+    if summits is not None:
+        measures["summit_distance_spearman"] = summit_distance_spearman(tracks, summits)
+    for name, mask in masks.items():
+        measures[f"share_in_{name}"] = share_inside(tracks, mask)
+        measures[f"overlap_auprc_{name}"] = overlap_auprc_each(tracks, mask)
+        measures[f"negative_share_in_{name}"] = negative_share_inside(contributions, mask)
+    return measures
+
+
+def pooled(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, float | None]:
+    """Measures of all positives' bases together, by name, as JSON."""
+    tracks = np.abs(arrays["contributions"])
+    return {f"overlap_auprc_{name}": finite(overlap_auprc(tracks, mask)) for name, mask in masks.items()}
 
 
 def summarise(
@@ -183,13 +210,12 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
 
 def spread(values: np.ndarray) -> dict[str, float | int | None]:
     """Mean and standard error over the sequences that have a value, and how many have none."""
-    known = values[np.isfinite(values)]
-    count = len(known)
+    summary = describe(values)
     return {
-        "mean": finite(known.mean()) if count else None,
-        "standard_error": finite(known.std(ddof=1) / np.sqrt(count)) if count > 1 else None,
-        "sequences": count,
-        "undefined": len(values) - count,
+        "mean": finite(summary.mean),
+        "standard_error": finite(summary.standard_error),
+        "sequences": int(summary.count),
+        "undefined": int(summary.undefined),
     }
 
 

@@ -38,9 +38,9 @@ class Motif:
         """(1 − pseudocount) · frequencies + pseudocount / 4, `(W, 4)`."""
         return (1 - pseudocount) * self.frequencies + pseudocount / len(ALPHABET)
 
-    def log_odds(self, background: ArrayLike = BACKGROUND) -> np.ndarray:
+    def log_odds(self, background: ArrayLike = BACKGROUND, pseudocount: float = PSEUDOCOUNT) -> np.ndarray:
         """ln(smoothed frequency / background), `(W, 4)`; a match's strength is the sum over its letters."""
-        return np.log(self.smoothed()) - np.log(np.asarray(background))
+        return np.log(self.smoothed(pseudocount)) - np.log(np.asarray(background))
 
 
 # Kheradpour and Kellis, "Systematic discovery and characterization of regulatory motifs in ENCODE TF binding
@@ -146,8 +146,8 @@ def simulate(
         tokens[i] = rng.choice(len(ALPHABET), length, p=background)
         counts[i] = _counts(rng, i % len(KINDS))
         which = rng.permutation(np.repeat(np.arange(len(MOTIFS)), counts[i]))
-        for motif, start in zip(which, _places(rng, [len(MOTIFS[m]) for m in which], length), strict=True):
-            letters = _letters(rng, MOTIFS[motif].smoothed())
+        for motif, start in zip(which, sample_places(rng, [len(MOTIFS[m]) for m in which], length), strict=True):
+            letters = sample_letters(rng, MOTIFS[motif].smoothed())
             tokens[i, start : start + len(letters)] = letters
             strength = odds[motif][np.arange(len(letters)), letters].sum()
             for name, value in zip(found, (i, motif, start, strength), strict=True):
@@ -168,6 +168,11 @@ def _check(num_sequences: int, length: int, seed: int, background: Sequence[floa
         raise InputError(f"length (={length}) must be at least {needed}, the room that {MOST} of each motif take")
     if seed < 0:
         raise InputError(f"seed (={seed}) must not be negative")
+    check_background(background)
+
+
+def check_background(background: Sequence[float]) -> None:
+    """Raises InputError for anything but probabilities of A, C, G, T, none of them 0."""
     if len(background) != len(ALPHABET) or min(background) <= 0 or abs(sum(background) - 1) > 1e-6:
         raise InputError(f"background (={background}) must be four positive probabilities that sum to 1")
 
@@ -185,7 +190,7 @@ def _counts(rng: np.random.Generator, kind: int) -> np.ndarray:
     return np.where(has, rng.choice(np.arange(FEWEST, MOST + 1), len(MOTIFS), p=shares), 0)
 
 
-def _places(rng: np.random.Generator, widths: Sequence[int], length: int) -> np.ndarray:
+def sample_places(rng: np.random.Generator, widths: Sequence[int], length: int) -> np.ndarray:
     """Starts of intervals of these widths, in their order, uniform over all placements without overlap.
 
     With each interval shrunk to a point, a placement is a choice of k of the points that are left, so none is ever
@@ -197,7 +202,7 @@ def _places(rng: np.random.Generator, widths: Sequence[int], length: int) -> np.
     return chosen - np.arange(len(widths)) + before[:-1]
 
 
-def _letters(rng: np.random.Generator, frequencies: np.ndarray) -> np.ndarray:
+def sample_letters(rng: np.random.Generator, frequencies: np.ndarray) -> np.ndarray:
     """One token a row, drawn with the row's probabilities."""
     return np.sum(rng.random((len(frequencies), 1)) >= np.cumsum(frequencies, axis=1)[:, :-1], axis=1)
 

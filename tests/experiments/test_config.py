@@ -70,7 +70,7 @@ def test_a_model_takes_every_field_of_its_section(name):
 
 
 def test_sections_that_decide_what_is_learned():
-    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "prepare"}
+    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "prepare", "simulate"}
 
 
 # ---- every check fires
@@ -120,6 +120,8 @@ WRONG = {
     "evaluate.batch_size": (0,),
     "evaluate.negative_upsampling": (0.5, float("nan")),
     "evaluate.motifs": ((3,),),
+    "evaluate.regions": ((3,), ("a.bed", "")),
+    "evaluate.region_names": ((3,), ("a",)),
     "attribute.split": ("all",),
     "attribute.references": ("uniform",),
     "attribute.num_references": (0,),
@@ -156,6 +158,14 @@ WRONG = {
     "prepare.valid_chromosomes": ((8,),),
     "prepare.test_chromosomes": ((1,),),
     "prepare.seed": (-1,),
+    "simulate.sequences": (0, 7, 4),
+    "simulate.fractions": ((0.5, 0.5), (0.5, 0.2, 0.2), (1.2, -0.1, -0.1), ("a", 0.5, 0.5)),
+    "simulate.instances": (0,),
+    "simulate.reach": (-1,),
+    "simulate.background": ((0.5, 0.5), (0.5, 0.5, 0.0, 0.0), (0.3, 0.3, 0.3, 0.3), ("a", 0.5, 0.25, 0.25)),
+    "simulate.gc_bias": (-0.1, float("nan")),
+    "simulate.gc_bias_in": (("all",), (3,)),
+    "simulate.seed": (-1,),
     "seed": (-1, 2**32),
     "num_models": (0, -2),
 }
@@ -211,6 +221,7 @@ PATHS_AND_NAMES = {
     "attribute.loci",
     "attribute.genome",
     *(f"prepare.{name}" for name in ("output", "name", "genome", "terms")),
+    *(f"simulate.{name}" for name in ("output", "name", "task", "motif_file", "motif")),
 }
 
 

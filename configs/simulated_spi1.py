@@ -1,0 +1,38 @@
+"""SPI1 motifs in simulated sequences (section 7 of the paper): how much of a model's importance lies in the true ones?
+
+    python -m experiments.simulate --config=configs/simulated_spi1.py
+    python -m experiments.train    --config=configs/simulated_spi1.py --workdir=runs/simulated_spi1
+    python -m experiments.evaluate --config=configs/simulated_spi1.py --workdir=runs/simulated_spi1
+
+Time: simulating takes seconds, training took 5.5 minutes on two CPU cores shared with other work (6.6 of CPU time), 3
+without the prior (--config.prior.weight=0, and another --workdir). Expected: validation auROC 0.95 or more (the best
+possible is 0.976, by likelihood ratio), and with one seed on the test split: share of importance in the true instances
+0.61 with the prior and 0.35 without, overlap auPRC over all bases 0.78 and 0.75, by gradient × input.
+
+As in the authors' runs, each positive has one instance, on either strand and at most 100 bases from the middle. Smaller
+than theirs: 32 filters a layer instead of 64, 64 sequences a batch instead of 128, 20,000 sequences instead of fresh
+ones in every batch.
+"""
+
+from experiments.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.data.dataset = config.simulate.output = "data/simulated_spi1"
+    config.data.input_length = 1000
+    config.data.jitter = 0  # the motif's place is random already
+    config.data.batch_size = 64
+    config.model.filters = (32, 32, 32)
+    # That of the published runs: with the track's mean in the norm, importance spread evenly over the background costs.
+    config.prior.normalization = "reference"
+    config.prior.freq_limit = 150.0
+    config.train.epochs = 3  # of 250 steps
+    config.train.stop_after_epochs = 0
+    config.evaluate.motifs = ("MA0080.7",)
+    config.evaluate.regions = ("instances",)
+    config.evaluate.region_names = ("instances",)
+    config.simulate.name = "simulated_spi1"
+    config.simulate.task = "SPI1"
+    config.simulate.motif = "MA0080.7"  # 13 bases; the authors took one that they had found in their own peaks
+    return config
