@@ -133,4 +133,6 @@ def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int, w
         centred=config.prior.centred,
         attribution=ATTRIBUTIONS[config.prior.attribution],
         problem=problem_of(config),
+        l1=config.train.l1,
+        l2=config.train.l2,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import ml_collections
 
 from experiments.attributions import ATTRIBUTIONS
-from experiments.models import MODELS, OUTPUTS, imported, model_config
+from experiments.models import MODELS, OUTPUTS, RESERVED, imported, model_config
 from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives, given
 from fprior.attribution.deepshap import REFERENCES
 from fprior.data.splits import SPLITS
@@ -38,9 +38,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "batch_size": 128,  # half positives, half negatives; before opposite strands are added
                 "reverse_complement": True,  # add the opposite strand of every sequence to the batch
             },
-            "model": model_config(
-                "binary"
-            ),  # its fields: see experiments/models.py; model_config("profile"), or your own
+            # basset, deepsea and profile likewise, or your own; the fields of each: see experiments/models.py
+            "model": model_config("binary"),
             "prior": {
                 "name": "fourier",  # fourier, smoothness or sparsity
                 # λ; 0 trains without a prior; "auto" is half of the correctness loss reached without it, as the paper
@@ -67,6 +66,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "compute_dtype": "float32",  # or bfloat16, in training; parameters, statistics and FFT stay float32
                 "class_averaged": True,  # average the losses of positives and negatives apart, then together
                 "count_weight": 20.0,  # of the counts' squared error, beside the profiles' likelihood
+                "l1": 0.0,  # weight of Σ|θ| over all parameters θ in the loss; 0 leaves it out
+                "l2": 0.0,  # weight of Σθ²
                 "stop_after_epochs": 3,  # without a gain of stop_gain in the validation loss; 0 never stops early
                 "stop_gain": 0.001,
                 "select_on": "correctness",  # the validation loss that picks the best epoch: correctness or total
@@ -223,6 +224,7 @@ def _check_model(config: ml_collections.ConfigDict) -> None:
         for name, (accepts, remedy) in _MODEL_CHECKS[model.name].items():
             if not accepts(model[name]):
                 raise InputError(f"config.model.{name} (={model[name]!r}) {remedy}")
+        _check_layers(config)
     else:
         found = imported(model.name, "name")
         if not isinstance(found, type):
@@ -232,13 +234,6 @@ def _check_model(config: ml_collections.ConfigDict) -> None:
                 f"config.train.compute_dtype (={config.train.compute_dtype!r}) is for the models of fprior; cast within"
                 f" {model.name} instead"
             )
-    if model.name == "binary":
-        _check_binary(config)
-    if model.name == "profile" and data.input_length < (shortest := shortest_profile_input(config)):
-        raise InputError(
-            f"config.data.input_length (={data.input_length}) is too short for config.data.output_length"
-            f" (={data.output_length}) with the model's widths and dilations: they need {shortest} bases"
-        )
     if model.outputs == "profiles":
         lost = data.input_length - data.output_length
         if lost < 0 or (lost % 2 and data.reverse_complement):
@@ -248,24 +243,24 @@ def _check_model(config: ml_collections.ConfigDict) -> None:
             )
 
 
-def shortest_profile_input(config) -> int:
-    """The bases that the profile model needs for its profile."""
-    fields = {name: value for name, value in config.model.items() if name not in ("name", "outputs")}
-    return MODELS["profile"](output_length=config.data.output_length, **fields).shortest_input()
-
-
-def _check_binary(config: ml_collections.ConfigDict) -> None:
-    model = config.model
-    if len(model.filters) != len(model.widths):
+def _check_layers(config: ml_collections.ConfigDict) -> None:
+    """Raises InputError if a model of fprior has layers that do not go together, or an input too short for them."""
+    model, data = config.model, config.data
+    for name in ("widths", "pool_sizes"):
+        if name in model and len(model[name]) != len(model.filters):
+            raise InputError(
+                f"config.model.{name} (={model[name]}) must have as many numbers as"
+                f" config.model.filters (={model.filters})"
+            )
+    fields = {name: value for name, value in model.items() if name not in RESERVED}
+    if model.outputs == "profiles":
+        fields["output_length"] = data.output_length
+    shortest = MODELS[model.name](**fields).shortest_input()
+    if data.input_length < shortest:
         raise InputError(
-            f"config.model.widths (={model.widths}) must have as many numbers as"
-            f" config.model.filters (={model.filters})"
-        )
-    shortest = model.pool_size + sum(width - 1 for width in model.widths)
-    if config.data.input_length < shortest:
-        raise InputError(
-            f"config.data.input_length (={config.data.input_length}) is too short for config.model.widths and"
-            f" pool_size: they need {shortest} bases"
+            f"config.data.input_length (={data.input_length}) is too short for the layers of config.model"
+            f" (={model.name!r}): they need {shortest} bases"
+            + (f" for config.data.output_length (={data.output_length})" if model.outputs == "profiles" else "")
         )
 
 
@@ -370,6 +365,22 @@ _MODEL_CHECKS: dict[str, dict[str, Check]] = {
         "conv_dropout": _DROPOUT,
         "dense_dropout": _DROPOUT,
     },
+    "basset": {
+        "filters": _positive_integers(),
+        "widths": _positive_integers(),
+        "pool_sizes": _positive_integers(),
+        "dense_sizes": _positive_integers(least=0),
+        "conv_dropout": _DROPOUT,
+        "dense_dropout": _DROPOUT,
+    },
+    "deepsea": {
+        "filters": _positive_integers(),
+        "widths": _positive_integers(),
+        "pool_size": _at_least(1),
+        "dense_size": _at_least(1),
+        "conv_dropout": _DROPOUT,
+        "dense_dropout": _DROPOUT,
+    },
     "profile": {
         "filters": _at_least(1),
         "first_width": _ODD,
@@ -407,6 +418,8 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "epochs": _at_least(1),
         "learning_rate": _positive(),
         "count_weight": _at_least(0),
+        "l1": _at_least(0),
+        "l2": _at_least(0),
         "compute_dtype": _one_of("float32", "bfloat16"),
         "stop_after_epochs": _at_least(0),
         "stop_gain": _at_least(0),

@@ -18,44 +18,60 @@ import ml_collections
 
 from fprior.data.dataset import TrackLayout
 from fprior.errors import InputError
-from fprior.models import BinaryModel, ProfileModel
+from fprior.models import BassetModel, BinaryModel, DeepSEAModel, ProfileModel
 
-MODELS = {"binary": BinaryModel, "profile": ProfileModel}
+MODELS = {"binary": BinaryModel, "basset": BassetModel, "deepsea": DeepSEAModel, "profile": ProfileModel}
 OUTPUTS = ("labels", "profiles")
 RESERVED = ("name", "outputs", "init")  # the rest of config.model are the model's own fields
+
+_PAPER: dict[str, dict[str, Any]] = {
+    "binary": {
+        "filters": (64, 64, 64),
+        "widths": (15, 15, 13),
+        "pool_size": 40,
+        "dense_sizes": (50, 15),
+        "conv_dropout": 0.0,
+        "dense_dropout": 0.0,
+    },
+    "basset": {
+        "filters": (300, 200, 200),
+        "widths": (19, 11, 7),
+        "pool_sizes": (3, 4, 4),
+        "dense_sizes": (1000, 1000),
+        "conv_dropout": 0.0,  # after each max pool
+        "dense_dropout": 0.3,
+    },
+    "deepsea": {
+        "filters": (320, 480, 960),
+        "widths": (8, 8, 8),
+        "pool_size": 4,  # between the convolutions
+        "dense_size": 925,
+        "conv_dropout": 0.2,  # after each max pool
+        "dense_dropout": 0.5,  # of what the dense layer reads
+    },
+    "profile": {
+        "filters": 64,
+        "first_width": 21,
+        "width": 3,
+        "dilations": (1, 2, 4, 8, 16, 32, 64),
+        "profile_width": 75,
+        "control_counts": "log",  # what the count head reads of the controls: log(1 + sum), or raw: the sum
+    },
+}
 
 
 def model_config(name: str, outputs: str = "labels", **fields: Any) -> ml_collections.ConfigDict:
     """The section `config.model` of a model, with its fields at the paper's values.
 
     Args:
-      name: binary, profile or `MODULE:NAME`.
+      name: binary, basset, deepsea, profile or `MODULE:NAME`.
       outputs: of a model of one's own: `"labels"`, logits `(B, T)`, or `"profiles"`, a pair of profile logits
         `(B, T, O, S)` and log counts `(B, T, S)`.
       fields: of a model of one's own; of a pure function also `init`.
     """
-    if name == "binary":
-        fields = {
-            "filters": (64, 64, 64),
-            "widths": (15, 15, 13),
-            "pool_size": 40,
-            "dense_sizes": (50, 15),
-            "conv_dropout": 0.0,
-            "dense_dropout": 0.0,
-            **fields,
-        }
-        outputs = "labels"
-    elif name == "profile":
-        fields = {
-            "filters": 64,
-            "first_width": 21,
-            "width": 3,
-            "dilations": (1, 2, 4, 8, 16, 32, 64),
-            "profile_width": 75,
-            "control_counts": "log",  # what the count head reads of the controls: log(1 + sum), or raw: the sum
-            **fields,
-        }
-        outputs = "profiles"
+    if name in MODELS:
+        outputs = "profiles" if name == "profile" else "labels"
+        fields = _PAPER[name] | fields
     return ml_collections.ConfigDict({"name": name, "outputs": outputs, **fields})
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,7 +13,7 @@ from fprior.losses import binary_cross_entropy
 from fprior.metrics.performance import binary_performance
 from fprior.training.predict import contributions, predict, profile_losses
 from fprior.training.state import State
-from fprior.training.step import Recipe, attribution_of
+from fprior.training.step import Recipe, attribution_of, loss_weights, parameter_losses, total_loss
 
 # What stands for a model's performance, by its outputs: key in the log, and name.
 SCORE = {"labels": ("auroc", "auROC"), "profiles": ("nats_per_read", "nats per read")}
@@ -30,15 +31,17 @@ class Validation:
         )
 
     def __call__(self, state: State) -> dict[str, float]:
-        """`loss/correctness` and its parts, `loss/total`, with a prior `loss/prior`, and the score."""
+        """`loss/correctness` and its parts, `loss/total`, what else the total is made of, and the score."""
         variables = {"params": state.params, **state.statistics}
         measure = self._labels if self._config.model.outputs == "labels" else self._profiles
         values = measure(variables)
-        values = {"loss/correctness": values["loss/correctness"], "loss/total": values["loss/correctness"], **values}
+        losses = {"correctness": values["loss/correctness"]}
         if self._recipe.prior is not None:
-            values["loss/prior"] = self._prior(variables)
-            values["loss/total"] += float(self._recipe.prior_weight(state.step)) * values["loss/prior"]
-        return values
+            losses["prior"] = self._prior(variables)
+        losses |= jax.tree.map(float, parameter_losses(state.params, self._recipe))
+        weights = jax.tree.map(float, loss_weights(self._recipe, state.step))
+        totals = {"loss/correctness": losses["correctness"], "loss/total": total_loss(losses, weights)}
+        return totals | values | {f"loss/{name}": loss for name, loss in losses.items()}
 
     def _labels(self, variables: Any) -> dict[str, float]:
         loci = np.concatenate([self._positives, self._negatives])

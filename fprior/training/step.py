@@ -1,6 +1,6 @@
-"""One training step: correctness loss + λ · attribution prior, as pure functions of state and batch."""
+"""One training step: correctness loss + λ · attribution prior + regularisers, as pure functions of state and batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,11 @@ from fprior.training.problem import LABELS, Losses, Problem, apply, objective_of
 from fprior.training.state import State
 
 ATTRIBUTED = ("batch", "evaluation", "training")
+PARAMETER_LOSSES = {  # of each parameter, to be summed over all
+    # As |θ|, whose derivative at 0, where many parameters begin, jnp.abs takes to be 1.
+    "l1": lambda theta: theta * jax.lax.stop_gradient(jnp.sign(theta)),
+    "l2": jnp.square,
+}
 
 Attribution = Callable[[Callable[[jax.Array], jax.Array], jax.Array, jax.Array], jax.Array]  # (f, x, key)
 
@@ -45,6 +50,8 @@ class Recipe:
         `(n,)`, the sequences and a key for what it draws, to contributions `(n, L, 4)`; differentiable with respect
         to what f closes over. Not with `attributed="training"`, where there is no function of single sequences.
       problem: what is learned, with the loss and the objective that is attributed.
+      l1: weight of Σ|θ| over all parameters θ in the loss; 0 leaves the term out.
+      l2: weight of Σθ², likewise.
     """
 
     model: Any
@@ -56,6 +63,8 @@ class Recipe:
     centred: bool = True
     attribution: Attribution | None = None
     problem: Problem = LABELS
+    l1: float = 0.0
+    l2: float = 0.0
 
     def __post_init__(self):
         if self.attribution is not None and self.attributed == "training":
@@ -65,31 +74,30 @@ class Recipe:
             )
         if self.attributed not in ATTRIBUTED:
             raise ValueError(f"attributed (={self.attributed!r}) must be one of {ATTRIBUTED}")
+        if not 0 <= self.l1 < float("inf") or not 0 <= self.l2 < float("inf"):
+            raise ValueError(f"l1 (={self.l1}) and l2 (={self.l2}) must be 0 or positive numbers")
 
 
 def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, dict[str, jax.Array]]:
     """Updates the state by one batch.
 
     Returns:
-      The next state, and scalars for the log: `loss/correctness` and the parts of it that the problem names,
-      `loss/total`, and with a prior `loss/prior` and `prior_weight`.
+      The next state, and scalars for the log: `loss/correctness` and the parts of it that the problem names, those of
+      `loss/prior`, `loss/l1` and `loss/l2` that the recipe has, unweighted, `loss/total`, and with a prior
+      `prior_weight`.
     """
 
     def total(params: Any) -> tuple[jax.Array, tuple[Losses, Any]]:
         losses, statistics = losses_of(params, state, batch, recipe)
-        loss = losses["correctness"]
-        if recipe.prior is not None:
-            loss = loss + weight * losses["prior"]
-        return loss, (losses, statistics)
+        return total_loss(losses, weights), (losses, statistics)
 
-    weight = recipe.prior_weight(state.step)
+    weights = loss_weights(recipe, state.step)
     gradients, (losses, statistics) = jax.grad(total, has_aux=True)(state.params)
     updates, optimizer_state = recipe.optimizer.update(gradients, state.optimizer_state, state.params)
     info = {f"loss/{name}": value for name, value in losses.items()}
-    info["loss/total"] = losses["correctness"]
+    info["loss/total"] = total_loss(losses, weights)
     if recipe.prior is not None:
-        info["loss/total"] += weight * losses["prior"]
-        info["prior_weight"] = weight
+        info["prior_weight"] = weights["prior"]
     next_state = state.replace(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
@@ -97,6 +105,22 @@ def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, di
         optimizer_state=optimizer_state,
     )
     return next_state, info
+
+
+def loss_weights(recipe: Recipe, step: jax.Array) -> dict[str, Any]:
+    """The weight at a step of every loss that the recipe adds to the correctness loss, by name."""
+    weights: dict[str, Any] = {}
+    if recipe.prior is not None:
+        weights["prior"] = recipe.prior_weight(step)
+    return weights | {name: getattr(recipe, name) for name in PARAMETER_LOSSES if getattr(recipe, name)}
+
+
+def total_loss(losses: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+    """Correctness loss + Σ weight · loss over the weights' names: what is minimised, in training and validation."""
+    total = losses["correctness"]
+    for name, weight in weights.items():
+        total = total + weight * losses[name]
+    return total
 
 
 def train_steps(
@@ -167,7 +191,19 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
     losses = problem.losses(outputs, batch)
     if attribution is not None:
         losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
-    return losses, updated
+    return losses | parameter_losses(params, recipe), updated
+
+
+def parameter_losses(params: Any, recipe: Recipe) -> Losses:
+    """Those of `l1`, Σ|θ|, and `l2`, Σθ², over all parameters θ, that the recipe gives a weight; unweighted.
+
+    The gradient of either is 0 at a parameter that is exactly 0.
+    """
+    return {
+        name: sum(jnp.sum(function(leaf)) for leaf in jax.tree.leaves(params))
+        for name, function in PARAMETER_LOSSES.items()
+        if getattr(recipe, name)
+    }
 
 
 def attribution_of(recipe: Recipe) -> Attribution:

@@ -66,7 +66,10 @@ def test_every_field_is_read():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_takes_every_field_of_its_section(name):
-    MODELS[name](**{field: value for field, value in model_config(name).items() if field not in RESERVED})
+    """Whose values are the model's own defaults: both are the paper's."""
+    fields = {field: value for field, value in model_config(name).items() if field not in RESERVED}
+    assert MODELS[name](**fields) == MODELS[name]()
+    assert _MODEL_CHECKS[name].keys() == fields.keys()
 
 
 def test_sections_that_decide_what_is_learned():
@@ -105,6 +108,8 @@ WRONG = {
     "prior.boundary": ("wrap",),
     "train.epochs": (0,),
     "train.count_weight": (-1.0, float("nan"), float("inf")),
+    "train.l1": (-1e-3, float("nan"), float("inf")),
+    "train.l2": (-1e-3, float("nan"), float("inf")),
     "train.learning_rate": (0.0, -1e-3, float("nan"), float("inf")),
     "train.stop_after_epochs": (-1,),
     "train.stop_gain": (-0.1, float("nan")),
@@ -192,26 +197,66 @@ WRONG_PROFILE = {
 }
 
 
-def changed_profile(field: str, value: object) -> ml_collections.ConfigDict:
+WRONG_BASSET = {
+    "model.outputs": ("profiles",),
+    "model.filters": ((), (0, 1, 1), (64, 64)),
+    "model.widths": ((), (19, 11, -7), (19, 11)),
+    "model.pool_sizes": ((), (3, 4, 0), (3, 4), (3, 4, 4, 4)),
+    "model.dense_sizes": ((0,), (5.5,)),
+    "model.conv_dropout": (-0.1, 1.0, float("nan")),
+    "model.dense_dropout": (-0.1, 1.0, float("nan")),
+    "data.input_length": (167,),
+}
+
+WRONG_DEEPSEA = {
+    "model.outputs": ("profiles",),
+    "model.filters": ((), (0, 1, 1), (64, 64)),
+    "model.widths": ((), (8, 8, -8), (8, 8)),
+    "model.pool_size": (0,),
+    "model.dense_size": (0,),
+    "model.conv_dropout": (-0.1, 1.0, float("nan")),
+    "model.dense_dropout": (-0.1, 1.0, float("nan")),
+    "data.input_length": (162,),
+}
+
+WRONG_BY_MODEL = {"profile": WRONG_PROFILE, "basset": WRONG_BASSET, "deepsea": WRONG_DEEPSEA}
+
+
+def changed_model(model: str, field: str, value: object) -> ml_collections.ConfigDict:
     config = default_config()
-    config.model, config.data.input_length, config.data.output_length = model_config("profile"), 1346, 1000
+    config.model = model_config(model)
+    if model == "profile":
+        config.data.input_length, config.data.output_length = 1346, 1000
+    else:
+        config.prior.freq_limit = 50.0
     config.update_from_flattened_dict({field: value})
     return config
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [(field, value) for field, values in WRONG_PROFILE.items() for value in values]
+    ("model", "field", "value"),
+    [(model, field, value) for model, wrong in WRONG_BY_MODEL.items() for field in wrong for value in wrong[field]],
 )
-def test_wrong_value_of_a_profile_model_is_named(field, value):
-    check_config(changed_profile("seed", 1))
-    message = refusal(check_config, changed_profile(field, value))
+def test_wrong_value_of_another_model_is_named(model, field, value):
+    check_config(changed_model(model, "seed", 1))
+    message = refusal(check_config, changed_model(model, field, value))
     assert f"config.{field} (=" in message and str(value) in message
     assert re.search(r"must|too short|they need", message)
 
 
+@pytest.mark.parametrize(("model", "shortest"), [("binary", 80), ("basset", 168), ("deepsea", 163), ("profile", 1346)])
+def test_the_shortest_input_itself_is_accepted(model, shortest):
+    config = changed_model(model, "data.input_length", shortest)
+    config.prior.weight = 0.0  # so that its frequencies do not matter
+    check_config(config)
+    config.data.input_length = shortest - (2 if model == "profile" else 1)
+    message = refusal(check_config, config)
+    assert "config.data.input_length" in message and f"need {shortest} bases" in message
+
+
 def test_every_check_has_a_wrong_value():
     assert {f"{section}.{name}" for section, checks in _CHECKS.items() for name in checks} <= set(WRONG)
-    for wrong, name in ((WRONG, "binary"), (WRONG_PROFILE, "profile")):
+    for name, wrong in {"binary": WRONG, **WRONG_BY_MODEL}.items():
         assert {f"model.{field}" for field in _MODEL_CHECKS[name]} <= set(wrong)
 
 
