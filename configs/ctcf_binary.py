@@ -20,6 +20,8 @@ def get_config():
     # The paper stops after 3 epochs without a gain, but its epochs are hundreds of times longer than these 16 steps.
     config.train.epochs = 30
     config.train.stop_after_epochs = 10
+    config.evaluate.motifs = ("MA0139.1",)
+    config.evaluate.regions, config.evaluate.region_names = ("peaks",), ("peaks",)
     # How the shipped data set was made; the inputs are described in its manifest.
     config.prepare.name = "ctcf_gm12878"
     config.prepare.output = "data/ctcf_gm12878"

@@ -27,6 +27,7 @@ def get_config():
     config.train.stop_after_epochs = 0
     config.train.gradients_every = 50
     config.evaluate.motifs = ("MA0139.1",)
+    config.evaluate.regions, config.evaluate.region_names = ("peaks",), ("peaks",)
     # How the shipped data set was made; the inputs are described in its manifest.
     config.prepare.name = "ctcf_gm12878_profile"
     config.prepare.output = "data/ctcf_gm12878_profile"

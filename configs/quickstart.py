@@ -19,4 +19,7 @@ def get_config():
     config.train.epochs = 18
     config.train.stop_after_epochs = 0
     config.train.gradients_every = 16
+    config.evaluate.motifs = ("MA0139.1",)
+    config.evaluate.regions, config.evaluate.region_names = ("peaks",), ("peaks",)
+    config.compare.subset_fraction, config.compare.subset_epochs = 0.1, 40  # 112 peaks: 80 steps
     return config

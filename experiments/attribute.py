@@ -48,7 +48,12 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} loci [{elapsed}<{remaining}, ends {eta:
 
 def main(config, workdir: str | None) -> None:
     path = finished_run(workdir, config)
-    dataset = dataset_of(config)
+    for line in attribute_run(config, dataset_of(config), path):
+        print(line)
+
+
+def attribute_run(config, dataset: Dataset, path: Path) -> list[str]:
+    """Writes the attributions of the run in that directory; returns what there is to say about them."""
     loci, sizes, dropped = loci_of(config, dataset)
     model, variables, step = trained(config, dataset, path)
     stem = f"attributions_{name_of(config)}"
@@ -60,12 +65,14 @@ def main(config, workdir: str | None) -> None:
     overlapping = write_bigwig(path / f"{stem}.bw", columns, sizes)
     write_modisco(path, stem, columns)
     shutil.rmtree(parts)
-    print(path / f"{stem}.h5")
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in dropped.items())
     largest, spread = np.abs(columns["completeness_error"]).max(), np.std(columns["output"])
-    print(f"  {len(columns['start']):,} loci; dropped: {reasons or 'none'}")
-    print(f"  largest completeness error {largest:.1e}, where outputs spread by {spread:.2g}")
-    print(f"  {overlapping:,} bases lie in several inputs: the BigWig has their mean")
+    return [
+        f"{path / stem}.h5",
+        f"  {len(columns['start']):,} loci; dropped: {reasons or 'none'}",
+        f"  largest completeness error {largest:.1e}, where outputs spread by {spread:.2g}",
+        f"  {overlapping:,} bases lie in several inputs: the BigWig has their mean",
+    ]
 
 
 def name_of(config) -> str:

@@ -22,14 +22,14 @@ from fprior.training.step import Recipe
 
 
 def dataset_of(config) -> Dataset:
-    """The data set that the config names.
+    """The data set that the config names, with as many of its training positives as the config says.
 
     Raises:
-      InputError: there is none, or it has no tracks and the model needs some.
+      InputError: there is none, or it has no tracks or signals and the config needs some.
     """
     if not config.data.dataset:
         raise InputError("config.data.dataset is empty; name a data set that ships with fprior or a directory")
-    dataset = open_dataset(config.data.dataset)
+    dataset = open_dataset(config.data.dataset).with_strongest(config.data.top_fraction)
     if layout_of(config, dataset) is None and config.model.outputs == "profiles":
         raise InputError(
             f"config.data.dataset (={config.data.dataset!r}) has no tracks, which config.model (={config.model.name!r})"

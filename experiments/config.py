@@ -5,7 +5,7 @@ their type, so that a misspelt or mistyped one dies where it is written.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import ml_collections
@@ -35,6 +35,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "input_length": 1000,  # bases the model reads
                 "output_length": 1000,  # positions of a profile, in the middle of the input; of no meaning for labels
                 "jitter": 128,  # in training, windows are shifted by up to so many bases
+                "top_fraction": 1.0,  # of the training positives, those with the highest signal, are trained on
                 "batch_size": 128,  # half positives, half negatives; before opposite strands are added
                 "reverse_complement": True,  # add the opposite strand of every sequence to the batch
             },
@@ -88,7 +89,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "motifs": ("",),  # names in motif_file: the share of importance inside each one's matches
                 "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
                 # BED files of independent regions to hold importance against, such as footprints or peaks of a sharper
-                # assay; the word instances stands for the true ones of a simulated data set; ("",) for none
+                # assay; peaks stands for those of the data set, instances for the true ones of a simulated one
                 "regions": ("",),
                 "region_names": ("",),  # one a file, for the names of the measures
             },
@@ -102,6 +103,15 @@ def default_config() -> ml_collections.ConfigDict:
                 "task": -1,  # whose logit or profile is attributed, from 0; -1 is the sum over tasks
                 "head": "profile",  # of a profile model: profile or counts
                 "memory_gigabytes": 2.0,  # that a call may take
+            },
+            "compare": {  # weights that `experiments.compare` tries, and takes the one with the lowest validation loss
+                "smoothness": (0.001, 0.01, 0.1),  # λ of the smoothness prior
+                "sparsity": (0.03, 0.1, 0.3),  # λ of the sparsity prior
+                "l1": (1e-6, 1e-5, 1e-4),  # train.l1
+                "l2": (1e-5, 1e-4, 1e-3),  # train.l2
+                "dropout": (0.1, 0.2, 0.4),  # model.conv_dropout and model.dense_dropout
+                "subset_fraction": 1.0,  # data.top_fraction of a second model for each one, whose stability is measured
+                "subset_epochs": 0,  # of these models; 0 is train.epochs, which on few positives are few steps
             },
             "prepare": {
                 "output": "",  # directory of the data set; must not exist
@@ -161,6 +171,20 @@ def default_config() -> ml_collections.ConfigDict:
     )
     config.lock()
     return config
+
+
+def with_changes(config, changes: Mapping[str, object]) -> ml_collections.FrozenConfigDict:
+    """The config with other values of some fields, by names such as `seed` or `prior.weight`.
+
+    It shares nothing with the given one: `ConfigDict(config)` may share sections, and a change of one is then a change
+    of both.
+    """
+    changed = ml_collections.ConfigDict(config.to_dict())
+    with changed.ignore_type():  # λ is a number or "auto"
+        for name, value in changes.items():
+            section, _, field = name.rpartition(".")
+            (changed[section] if section else changed)[field] = value
+    return ml_collections.FrozenConfigDict(changed)
 
 
 # ---- checks
@@ -316,6 +340,10 @@ def _within(low: float, high: float) -> Check:
     return lambda value: low <= value <= high, f"must be from {low} to {high}"
 
 
+def _share() -> Check:
+    return lambda value: 0 < value <= 1, "must be above 0 and at most 1"
+
+
 def _one_of(*choices: str) -> Check:
     return lambda value: value in choices, f"must be one of {', '.join(choices)}"
 
@@ -325,6 +353,15 @@ def _positive_integers(least: int = 1) -> Check:
         return len(value) >= least and all(isinstance(item, int) and item > 0 for item in value)
 
     return accepts, f"must be a tuple of {least} or more positive integers"
+
+
+def _weights(below: float = float("inf")) -> Check:
+    def accepts(value: object) -> bool:
+        numbers = all(isinstance(item, (int, float)) and 0 < item < below for item in value)
+        return len(value) > 0 and numbers and len(set(value)) == len(value)
+
+    bound = "" if below == float("inf") else f" below {below:g}"
+    return accepts, f"must be a tuple of different positive numbers{bound}"
 
 
 def _strings() -> Check:
@@ -396,6 +433,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "input_length": _at_least(4),
         "output_length": _at_least(1),
         "jitter": _at_least(0),
+        "top_fraction": _share(),
         "batch_size": _at_least(2),
     },
     "prior": {
@@ -450,6 +488,12 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "head": _one_of("profile", "counts"),
         "memory_gigabytes": _positive(),
     },
+    "compare": {
+        **{name: _weights() for name in ("smoothness", "sparsity", "l1", "l2")},
+        "dropout": _weights(below=1.0),
+        "subset_fraction": _share(),
+        "subset_epochs": _at_least(0),
+    },
     "prepare": {
         "peaks": _strings(),
         "tasks": _strings(),
@@ -459,7 +503,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "leave_out_chromosomes": _strings(),
         "exclude": _strings(),
         "window": _at_least(4),
-        "top_fraction": (lambda value: 0 < value <= 1, "must be above 0 and at most 1"),
+        "top_fraction": _share(),
         "max_unknown": _within(0, 1),
         "negatives_per_positive": _at_least(0),
         "loci": _one_of("summits", "bins"),
@@ -470,7 +514,7 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "peak_margin": _at_least(0),
         "bin_width": _at_least(1),
         "bin_stride": _at_least(1),
-        "bin_overlap": (lambda value: 0 < value <= 1, "must be above 0 and at most 1"),
+        "bin_overlap": _share(),
         "relaxed_peaks": _strings(),
         "split": _one_of("block", "chromosome"),
         "block_size": _at_least(1),

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import ml_collections
-
-from experiments.config import check_prepare
+from experiments.config import check_prepare, with_changes
 from experiments.doctor_findings import ERROR, OK, WARNING, Verdict, in_bytes
 from experiments.prepare_checks import given
 from fprior.files import sha256
@@ -79,9 +77,7 @@ def _are_same(one: Path, other: Path) -> bool:
 def check_fields(config) -> Iterator[Verdict]:
     """All that `experiments.prepare` would refuse, but for an output that is there already."""
     prepare = config.prepare
-    renewed = ml_collections.ConfigDict(config)
-    if Path(prepare.output).exists():
-        renewed.prepare.output = f"{prepare.output.rstrip('/')} (new)"
-    check_prepare(renewed)
+    output = f"{prepare.output.rstrip('/')} (new)" if Path(prepare.output).exists() else prepare.output
+    check_prepare(with_changes(config, {"prepare.output": output}))
     counts = {field: len(given(prepare[field])) for field in ("tasks", "peaks", "tracks", "controls")}
     yield OK, "they fit one another; " + ", ".join(f"{field}: {count}" for field, count in counts.items())

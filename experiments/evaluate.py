@@ -54,24 +54,28 @@ def main(config, workdir: str | None) -> None:
     dataset = dataset_of(config)
     masks, regions = known_places(config, dataset)
     for one, path in runs:
-        evaluate_run(one, dataset, path, masks, regions)
+        print(*evaluate_run(one, dataset, path, masks, regions), sep="\n")
 
 
 def evaluate_run(
     config, dataset: Dataset, path: Path, masks: dict[str, np.ndarray], regions: dict[str, dict[str, Any]]
-) -> None:
-    """Writes the evaluation of one model to its directory and prints the measures; the rest is of `known_places`."""
+) -> list[str]:
+    """Writes the evaluation of one model to its directory; returns what there is to say about it.
+
+    `masks` and `regions` are those of `known_places`.
+    """
     arrays = evaluate(config, dataset, path)
     measures = interpretability(config, dataset, arrays, masks)
     report = {**summarise(config, dataset, arrays, measures), "pooled": pooled(arrays, masks), "regions": regions}
     stem = path / f"evaluation_{config.evaluate.split}"
     write_arrays(f"{stem}.npz", {**arrays, **measures})
     write_json(f"{stem}.json", report)
-    print(f"{stem}.json")
-    for name, value in {**report["performance"], **report["interpretability"]}.items():
-        print(f"  {name:28} {format_value(value)}")
-    for name, value in report["pooled"].items():
-        print(f"  {name:28} {format_value([value])} (all bases together)")
+    named = {**report["performance"], **report["interpretability"]}
+    return [
+        f"{stem}.json",
+        *(f"  {name:28} {format_value(value)}" for name, value in named.items()),
+        *(f"  {name:28} {format_value([value])} (all bases together)" for name, value in report["pooled"].items()),
+    ]
 
 
 def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:

@@ -9,11 +9,15 @@ from experiments.prepare_checks import given
 from fprior.data.dataset import Dataset
 from fprior.data.loci import Loci, read_loci
 from fprior.data.motif_scan import motif_positions, read_motifs
-from fprior.data.regions import INSTANCES, positions_inside, region_mask, regions_used
+from fprior.data.regions import INSTANCES, PEAKS, positions_inside, region_mask, regions_used
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 
-TRUE_INSTANCES = "instances"  # in config.evaluate.regions
+# Words in config.evaluate.regions: file of the data set itself, and what to say where it has none.
+OWN = {
+    "peaks": (PEAKS, "was prepared before peaks were kept; prepare it again"),
+    "instances": (INSTANCES, "is no simulated data set"),
+}
 
 
 def positives_of(config, dataset: Dataset) -> np.ndarray:
@@ -40,14 +44,13 @@ def known_places(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[
     masks = {name: motif_positions(tokens, matrix) for name, matrix in motifs.items()}
     counts = {}
     for name, file in zip(given(evaluate.region_names), given(evaluate.regions), strict=True):
-        path = file
-        if file == TRUE_INSTANCES:
-            path = dataset.path / INSTANCES
-            if not path.is_file():
-                raise InputError(
-                    f"config.evaluate.regions (={evaluate.regions}): {dataset.path} is no simulated data set and has no"
-                    f" {INSTANCES}; name a BED file"
-                )
+        path = dataset.path / OWN[file][0] if file in OWN else file
+        if file in OWN and not path.is_file():
+            name, reason = OWN[file]
+            raise InputError(
+                f"config.evaluate.regions (={evaluate.regions}): {dataset.path} {reason} (it has no {name}); or name a"
+                " BED file"
+            )
         masks[name], counts[name] = _regions_at(read_loci(path), str(path), config, dataset, positives)
     return masks, counts
 

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import ml_collections
 from tqdm import tqdm
 
+from experiments.config import with_changes
 from experiments.run_directory import RECORD, RESULT, run_directory
 from experiments.validation import Validation
 from fprior.data.dataset import Dataset
@@ -23,12 +23,8 @@ def member_configs(config) -> list:
     """The config of each model of the run as if it were trained alone; the seeds are seed, seed + 1, …"""
     if config.num_models == 1:
         return [config]
-    configs = []
-    for number in range(config.num_models):
-        one = ml_collections.ConfigDict(config)
-        one.seed, one.num_models = config.seed + number, 1
-        configs.append(ml_collections.FrozenConfigDict(one))
-    return configs
+    seeds = range(config.seed, config.seed + config.num_models)
+    return [with_changes(config, {"seed": seed, "num_models": 1}) for seed in seeds]
 
 
 def member_directories(config, workdir: str | None) -> list[str | None]:

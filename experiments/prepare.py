@@ -20,6 +20,7 @@ from experiments.prepare_tracks import Tracks, name_columns, open_tracks, reads_
 from experiments.stages import Stages
 from fprior.data.dataset import save_dataset
 from fprior.data.genome import Genome
+from fprior.data.regions import PEAKS
 from fprior.data.splits import SPLITS, check_disjoint
 from fprior.data.two_bit import open_genome
 from fprior.files import sha256
@@ -53,7 +54,9 @@ def main(config) -> None:
     }
     with stage("checksums of the inputs"):
         manifest = describe(prepare, genome, peaks, windows, loci)
-    files, reads = {"TERMS.txt": prepare.terms} if prepare.terms else {}, {}
+    files, reads = {PEAKS: peaks_as_bed(prepare, peaks)}, {}
+    if prepare.terms:
+        files["TERMS.txt"] = prepare.terms
     if tracks:
         with stage("counting reads"):
             reads = describe_reads(manifest, tracks, loci, prepare.window)
@@ -110,6 +113,12 @@ def describe_reads(manifest: dict, tracks: Tracks, loci: dict[str, np.ndarray], 
     manifest["tracks"] = {"strands": tracks.strands, "controls": tracks.controls, "columns": list(tracks.columns)}
     manifest["reads"] = reads_summary(tracks, reads, positive)
     return reads_by_group(tracks, reads)
+
+
+def peaks_as_bed(prepare, peaks: Peaks) -> str:
+    """The peaks on the genome, so that importance can be held against them: `config.evaluate.regions`."""
+    columns = zip(peaks.loci.chromosome, peaks.loci.start, peaks.loci.end, peaks.task, strict=True)
+    return "".join(f"{name}\t{start}\t{end}\t{prepare.tasks[task]}\n" for name, start, end, task in columns)
 
 
 def inputs_of(prepare) -> list[tuple[str, str]]:

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 from tqdm import tqdm
 
 from experiments.build import batch_plan, initial_state, recipe_of
+from experiments.config import with_changes
 from experiments.program import Program
 from experiments.validation import Validation
 from fprior.data.dataset import Dataset
@@ -25,8 +25,7 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}]"
 
 def measured_weight(config, dataset: Dataset) -> dict[str, Any]:
     """Trains for `config.prior.auto_steps` steps without the prior; λ and what it comes from, for a record."""
-    short = ml_collections.ConfigDict(config)
-    short.prior.weight, short.num_models, short.seed = 0.0, 1, SEED
+    short = with_changes(config, {"prior.weight": 0.0, "num_models": 1, "seed": SEED})
     plan = batch_plan(short, dataset)
     recipe = recipe_of(short, dataset, plan, steps_per_epoch=1)
     validation = Validation(short, dataset, recipe, most=MOST)

@@ -18,7 +18,7 @@ from experiments.launch import launch
 from experiments.prior_weight import read_weight
 from experiments.report_peaks import peaks_section
 from experiments.report_tables import Evaluated, interpretability_section, performance_section
-from experiments.run_directory import RESULT, read_record
+from experiments.run_directory import RESULT, read_record, read_result
 from experiments.validation import SCORE
 from fprior.errors import InputError
 from fprior.files import write_atomically
@@ -57,7 +57,7 @@ def read_run(label: str, directory: Path, split: str) -> Evaluated:
             raise InputError(f"{path}: missing; run {command} with --workdir={directory} first")
     with np.load(f"{stem}.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    result, measures = (json.loads(Path(path).read_text()) for path in (directory / RESULT, f"{stem}.json"))
+    result, measures = read_result(directory), json.loads(Path(f"{stem}.json").read_text())
     if record["config"]["prior"]["weight"] == "auto":
         record["config"]["prior"]["weight"] = f"auto: {read_weight(directory):.4g}"
     return Evaluated(label, record, result, read_log(directory), measures, arrays)

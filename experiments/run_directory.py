@@ -77,6 +77,11 @@ def read_record(workdir: str | None) -> dict[str, Any]:
         raise InputError(f"{path}: not JSON ({error}); the run is damaged, train it again elsewhere") from error
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """How the training of a finished run ended: `ended`, `steps`, `best` and `history`."""
+    return json.loads((path / RESULT).read_text())
+
+
 def check_config(workdir: str, config) -> None:
     """Raises InputError if the run was trained with another config, as far as training is concerned."""
     _compare(Path(workdir), read_record(workdir)["config"], _plain(config))

@@ -15,12 +15,13 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fprior.data.splits import TRAIN
 from fprior.errors import InputError
 from fprior.files import new_directory, sha256, write_json
 
@@ -39,6 +40,8 @@ _COLUMNS = {
     "signal": "f",
 }
 
+
+UNUSED = 255  # in place of a split, for loci that are left out
 
 CONTROLS = ("none", "shared", "matched")
 
@@ -105,6 +108,25 @@ class Dataset:
         labels = self.loci["labels"]
         wanted = (labels == 1).any(axis=1) if positive else (labels == 0).all(axis=1)
         return np.flatnonzero(wanted & (self.loci["split"] == split))
+
+    def with_strongest(self, fraction: float) -> "Dataset":
+        """The data set whose training positives are the `fraction` of them with the highest signal; no other changes.
+
+        Of equal signals the first are taken, and one positive at least. Raises InputError if `fraction` is below 1 and
+        a training positive has no signal.
+        """
+        positives = self.select(TRAIN, positive=True)
+        if fraction == 1 or not len(positives):
+            return self
+        signal = self.loci["signal"][positives]
+        if np.isnan(signal).any():
+            raise InputError(
+                f"{self.path}: {np.isnan(signal).sum()} of {len(positives)} training positives have no signal, which"
+                f" data.top_fraction (={fraction}) needs; prepare from peaks with one, or set top_fraction to 1"
+            )
+        split = self.loci["split"].copy()
+        split[positives[np.argsort(-signal, kind="stable")[max(1, round(fraction * len(positives))) :]]] = UNUSED
+        return replace(self, loci={**self.loci, "split": split})
 
     def centred(self, indices: np.ndarray, length: int) -> np.ndarray:
         """Tokens `(n, length)` of the middle of the stored windows of these loci."""

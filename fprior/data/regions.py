@@ -4,6 +4,7 @@ import numpy as np
 
 from fprior.data.loci import Loci, touches_any
 
+PEAKS = "peaks.bed"  # in the directory of a prepared data set: the peaks of all tasks
 INSTANCES = "instances.bed"  # in the directory of a simulated data set: the true instances of its motif
 NONE = -1  # fills rows that have fewer positions than others
 

@@ -224,12 +224,11 @@ def gc_reliance(contributions: np.ndarray, left_out: np.ndarray) -> dict[str, np
 def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Continuous Jaccard similarity of two attributions of the same sequences, such as those of two seeds.
 
-        mean_i Σ_b sign(p_ib) sign(q_ib) min(|p_ib|, |q_ib|) / Σ_b max(|p_ib|, |q_ib|)
+        Σ_i Σ_b sign(p_ib) sign(q_ib) min(|p_ib|, |q_ib|) / Σ_b max(|p_ib|, |q_ib|)
         p_i = a_i / Σ_b |a_ib|,   q_i = b_i / Σ_b |b_ib|
 
     The size of the scores at a position plays no part, only how they are divided among its bases. Positions without
-    any score in both are left out; without any in one of them they count as 0. The paper's table 2 prints the sum over
-    the positions: this times the number of positions that have a score.
+    any score in one of the two count as 0. Divide by L for a mean in [−1, 1] that does not depend on the length.
 
     Args:
       a: hypothetical contributions, of every base at every position, `(..., L, 4)`. (Of those of the base that is there
@@ -237,7 +236,7 @@ def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
       b: the other ones, of the same shape.
 
     Returns:
-      The similarity `(...)` in [−1, 1], 1 for a positive multiple of the other and −1 for a negative one; NaN where
+      The similarity `(...)` in [−L, L], L for a positive multiple of the other and −L for a negative one; NaN where
       both are all zero: there is no position to compare.
 
     Raises:
@@ -249,7 +248,7 @@ def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     smaller = np.sign(p) * np.sign(q) * np.minimum(np.abs(p), np.abs(q))
     larger = np.maximum(np.abs(p), np.abs(q)).sum(axis=-1)
     similarity = _ratio(smaller.sum(axis=-1), larger, nothing=0.0)
-    return _ratio(similarity.sum(axis=-1), np.sum(larger > 0, axis=-1))
+    return np.where(np.any(larger > 0, axis=-1), similarity.sum(axis=-1), np.nan)[()]
 
 
 def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:

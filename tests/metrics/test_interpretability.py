@@ -281,7 +281,7 @@ def test_jaccard_worked_example():
     """Shares ½, ½, 0, 0 and ½, 0, −½, 0: ½ of 3/2 in common. The other position agrees but for its sign."""
     a = np.array([[3.0, 3.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
     b = np.array([[1.0, 0.0, -1.0, 0.0], [-9.0, 0.0, 0.0, 0.0]])
-    np.testing.assert_allclose(continuous_jaccard(a, b), (1 / 3 - 1) / 2, rtol=1e-12)
+    np.testing.assert_allclose(continuous_jaccard(a, b), 1 / 3 - 1, rtol=1e-12)
     np.testing.assert_allclose(cosine_similarity(a, b), (3 - 9) / np.sqrt(19 * 83), rtol=1e-12)
 
 
@@ -291,12 +291,13 @@ def test_similarity_runs_from_opposite_to_equal(similarity):
     a, b = rng.normal(size=(2, 2, 3, 30, 4))
     a[0, 1, 7:12] = b[0, 1, 7:12] = 0  # as an unknown base has it
     assert similarity(a, b).shape == (2, 3)
-    np.testing.assert_allclose(similarity(a, 2.5 * a), 1, rtol=1e-12)
-    np.testing.assert_allclose(similarity(a, -a), -1, rtol=1e-12)
+    full = 1 if similarity is cosine_similarity else np.sum(np.any(a != 0, axis=-1), axis=-1)
+    np.testing.assert_allclose(similarity(a, 2.5 * a), full, rtol=1e-12)
+    np.testing.assert_allclose(similarity(a, -a), -np.asarray(full), rtol=1e-12)
     np.testing.assert_allclose(similarity(b, a), similarity(a, b), rtol=1e-12)
     np.testing.assert_allclose(similarity(a, -b), -similarity(a, b), rtol=1e-9)
     np.testing.assert_allclose(similarity(1e-90 * a, 1e90 * b), similarity(a, b), rtol=1e-9)
-    assert np.all(np.abs(similarity(a, b)) < 0.5)
+    assert np.all(np.abs(similarity(a, b)) < 0.5 * full)
 
 
 def test_jaccard_takes_all_positions_alike():
@@ -305,14 +306,14 @@ def test_jaccard_takes_all_positions_alike():
     a, b = rng.normal(size=(2, 5, 30, 4))
     np.testing.assert_allclose(continuous_jaccard(a * rng.gamma(1, size=(5, 30, 1)), b), continuous_jaccard(a, b))
     half = np.where(np.arange(30)[:, None] < 15, a, 0)
-    np.testing.assert_allclose(continuous_jaccard(a, half), 0.5, rtol=1e-12)
+    np.testing.assert_allclose(continuous_jaccard(a, half), 15, rtol=1e-12)
 
 
 @pytest.mark.parametrize("similarity", [continuous_jaccard, cosine_similarity])
 def test_no_similarity_of_nothing(similarity):
     a = np.ones((2, 6, 4))
     a[1] = 0
-    np.testing.assert_array_equal(similarity(a, a), [1, np.nan])
+    np.testing.assert_array_equal(similarity(a, a), [1 if similarity is cosine_similarity else 6, np.nan])
     assert np.isnan(cosine_similarity(a[0], a[1])) and continuous_jaccard(a[0], a[1]) == 0
 
 
