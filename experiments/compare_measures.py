@@ -113,10 +113,7 @@ def similarity(pairs: Iterable[tuple[ModelResult, ModelResult]], split: str) -> 
     pairs = list(pairs)
     if not pairs:
         return np.empty(0)
-    hypothetical = {
-        model.path: read_scores(model.path / f"attributions_{split}.h5")["hypothetical"]
-        for pair in pairs
-        for model in pair
-    }
-    values = [continuous_jaccard(hypothetical[a.path], hypothetical[b.path]) for a, b in pairs]
-    return np.mean(values, axis=0)
+    paths = {model.path for pair in pairs for model in pair}
+    scores = {path: read_scores(path / f"attributions_{split}.h5")["hypothetical"] for path in paths}
+    length = next(iter(scores.values())).shape[1]
+    return np.mean([continuous_jaccard(scores[a.path], scores[b.path]) / length for a, b in pairs], axis=0)

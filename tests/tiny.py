@@ -127,13 +127,14 @@ _SERVER = """
 import itertools, json, os, sys, traceback
 sys.path.insert(0, os.getcwd())
 from absl import flags
-from experiments import attribute, doctor, evaluate, prepare, report, train
+from experiments import attribute, compare, doctor, evaluate, prepare, report, train
 from experiments.launch import launch
 COMMANDS = {
     "prepare": (prepare.main, {}),
     "train": (train.main, {"workdir": "directory"}),
     "evaluate": (evaluate.main, {"workdir": "directory"}),
     "attribute": (attribute.main, {"workdir": "directory"}),
+    "compare": (compare.main, dict.fromkeys(("workdir", "seeds", "conditions", "question", "require"), "")),
     "doctor": (doctor.main, {"fast": "fast"}),
     "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
 }

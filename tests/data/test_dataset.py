@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,3 +241,26 @@ def test_centred_letters_are_those_of_the_interval(dataset, length):
         assert decode(tokens) == GENOME[a:b]
     left, right = start - dataset.loci["start"], dataset.loci["end"] - end
     assert (np.abs(right - left) <= 1).all()
+
+
+def test_strongest_training_positives_are_kept(dataset):
+    """The others are in no split; validation, test and negatives are as they were."""
+    signal = dataset.loci["signal"].copy()
+    positives = dataset.select(0, positive=True)
+    signal[positives] = np.random.default_rng(0).permutation(len(positives))
+    ranked = replace(dataset, loci={**dataset.loci, "signal": signal})
+    fewer = ranked.with_strongest(0.3)
+    kept = fewer.select(0, positive=True)
+    assert len(kept) == round(0.3 * len(positives))
+    assert signal[kept].min() > signal[np.setdiff1d(positives, kept)].max()
+    for split, kind in ((0, False), (1, True), (1, False), (2, True), (2, False)):
+        assert np.array_equal(fewer.select(split, positive=kind), dataset.select(split, positive=kind))
+    assert np.array_equal(ranked.select(0, positive=True), positives)  # which was not changed
+    assert ranked.with_strongest(1.0) is ranked
+    assert len(ranked.with_strongest(1e-9).select(0, positive=True)) == 1
+
+
+def test_positives_without_a_signal_have_no_strongest(dataset):
+    silent = replace(dataset, loci={**dataset.loci, "signal": np.full_like(dataset.loci["signal"], np.nan)})
+    assert "data.top_fraction (=0.5)" in refusal(silent.with_strongest, 0.5)
+    silent.with_strongest(1.0)

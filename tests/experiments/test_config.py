@@ -7,6 +7,7 @@ import ml_collections
 import pytest
 import tiny
 
+from experiments.conditions import WORDS
 from experiments.config import _CHECKS, _MODEL_CHECKS, check_config, check_prepare, default_config
 from experiments.models import MODELS, RESERVED, model_config
 from experiments.run_directory import TRAINING
@@ -21,7 +22,9 @@ TEMPLATES = ("my_binary", "my_profile")  # to be copied under a name of the user
 PAPER = sorted((tiny.ROOT / "configs" / "paper").glob("*.py"))
 
 # Read by looping over the section: `model_of` hands all but the name to the model.
+# The weights that a comparison tries are those of the words of its conditions.
 READ_IN_A_LOOP = {("model", name) for name in default_config().model if name not in RESERVED}
+READ_IN_A_LOOP |= {("compare", name) for name, word in WORDS.items() if word.swept}
 
 
 def refusal(call, *arguments) -> str:
@@ -73,7 +76,7 @@ def test_a_model_takes_every_field_of_its_section(name):
 
 
 def test_sections_that_decide_what_is_learned():
-    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "prepare", "simulate"}
+    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "compare", "prepare", "simulate"}
 
 
 # ---- every check fires
@@ -83,6 +86,7 @@ WRONG = {
     "data.input_length": (3, 20),
     "data.output_length": (0,),
     "data.jitter": (-1,),
+    "data.top_fraction": (0.0, 1.5, float("nan")),
     "data.batch_size": (0, 1, 7),
     "model.name": ("", "profile", "no_such_module:Model", "json:no_such_attribute", "json:__doc__"),
     "model.outputs": ("logits", "profiles"),
@@ -134,6 +138,10 @@ WRONG = {
     "attribute.task": (-2,),
     "attribute.head": ("reads",),
     "attribute.memory_gigabytes": (0.0, -1.0, float("nan")),
+    **{f"compare.{name}": ((), (0.0,), (1, 1), ("a",), (-1.0,)) for name in ("smoothness", "sparsity", "l1", "l2")},
+    "compare.dropout": ((), (0.5, 1.0)),
+    "compare.subset_fraction": (0.0, 1.5),
+    "compare.subset_epochs": (-1,),
     "prepare.peaks": ((3,),),
     "prepare.tasks": ((3,),),
     "prepare.tracks": ((3,),),
