@@ -187,7 +187,7 @@ class Plan:
         flat = [
             (name, changed(self.config, one.changes, one.seed), one.path) for name, of in models.items() for one in of
         ]
-        results = measure_all(flat)
+        results = measure_all(self.config, flat)
         return {name: [result for result in results if result.condition == name] for name in models}
 
 

@@ -28,11 +28,13 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} models [{elapsed}<{remaining}, ends {et
 Models = Sequence[tuple[str, Any, Path]]  # condition, config and run directory of each
 
 
-def measure_all(models: Models) -> list[ModelResult]:
-    """The results of all models, in order; those that were measured before with the same settings are read."""
+def measure_all(config, models: Models) -> list[ModelResult]:
+    """The results of all models, in order; those that were measured before with the same settings are read.
+
+    All are held against the limit of frequencies of `config`, that of the experiment, whatever their own is.
+    """
     if not models:
         return []
-    config = models[0][1]
     dataset = dataset_of(config)
     masks, regions = known_places(config, dataset)
     results = []
@@ -44,7 +46,7 @@ def measure_all(models: Models) -> list[ModelResult]:
                 evaluate_run(one, dataset, path, masks, regions)
                 attribute_run(one, dataset, path)
                 write_json(path / MEASURED, measured_with)
-            results.append(result_of(condition, one, dataset, path, masks))
+            results.append(result_of(config, condition, one.seed, dataset, path, masks))
     return results
 
 
@@ -60,7 +62,9 @@ def _is_measured(path: Path, settings: Mapping[str, Any]) -> bool:
     return record.is_file() and json.loads(record.read_text()) == settings
 
 
-def result_of(condition: str, config, dataset: Dataset, path: Path, masks: Mapping[str, np.ndarray]) -> ModelResult:
+def result_of(
+    config, condition: str, seed: int, dataset: Dataset, path: Path, masks: Mapping[str, np.ndarray]
+) -> ModelResult:
     """The result of a model that was measured."""
     split = config.evaluate.split
     with np.load(path / f"evaluation_{split}.npz", allow_pickle=False) as archive:
@@ -80,7 +84,7 @@ def result_of(condition: str, config, dataset: Dataset, path: Path, masks: Mappi
     measures["deepshap", "gc_reliance"] = reliance["background_gc_at_product"]
     return ModelResult(
         condition,
-        config.seed,
+        seed,
         path,
         result["history"],
         result["best"],

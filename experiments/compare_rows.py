@@ -7,23 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from experiments.compare_results import ATTRIBUTIONS, Comparison, ModelResult, Row
+from experiments.measure_names import described, order_of
 from experiments.report_tables import PERFORMANCE
 from fprior.metrics.statistics import describe, paired_test, unpaired_test
 
 BOOTSTRAP_SEED = 0
 JACCARD = "continuous Jaccard similarity"
-# Measures of single sequences: name or prefix → (table, title, better).
-MEASURES = {
-    "high_frequency_share": ("cleanness", "high-frequency share", -1),
-    "entropy_bits": ("cleanness", "Shannon entropy (bits)", -1),
-    "end_share": ("cleanness", "share of importance at the window's ends", 0),
-    "gc_reliance": ("cleanness", "reliance on the background's GC", 0),
-    "summit_distance_spearman": ("summits", "correlation of importance with distance to the summit", -1),
-    "share_in_": ("regions", "share of importance in {}", 1),
-    "overlap_auprc_": ("regions", "auPRC of overlap with {}", 1),
-    "negative_share_in_": ("regions", "negative share of the importance in {}", 0),
-}
-PEAKS = "peaks"  # the name of the data set's own peaks among the regions: they belong to the table of summits
 COLUMNS = (
     "table measure condition mean deviation values difference low high p_sequences effect_sequences sequences"
     " p_seeds effect_seeds smallest_p_seeds"
@@ -69,8 +58,9 @@ def stability_rows(comparison: Comparison) -> Iterator[Row]:
 def sequence_rows(comparison: Comparison) -> Iterator[Row]:
     """Of the measures of attributions, one value a sequence and seed."""
     first = comparison.results[comparison.conditions[0].name][0]
-    for attribution, name in sorted(first.measures, key=_place):
-        table, title, better = _described(name)
+    attributions = list(ATTRIBUTIONS)
+    for attribution, name in sorted(first.measures, key=lambda key: (order_of(key[1]), attributions.index(key[0]))):
+        table, title, better = described(name)
         title = f"{title}, {ATTRIBUTIONS[attribution]}"
         values = {
             condition: _mean_over_seeds([model.measures[attribution, name] for model in models])
@@ -87,20 +77,6 @@ def _of_one_model(model: ModelResult, attribution: str, name: str) -> float:
     """The mean over sequences; the paper's area under the curve is that of all bases together."""
     pooled = model.pooled.get((attribution, name))
     return _mean(model.measures[attribution, name]) if pooled is None else _number(pooled)
-
-
-def _place(key: tuple[str, str]) -> tuple[int, str, int]:
-    """Measures in the order of MEASURES, those of input gradients before those of DeepSHAP."""
-    attribution, name = key
-    place = next(i for i, known in enumerate(MEASURES) if name.startswith(known))
-    return place, name, list(ATTRIBUTIONS).index(attribution)
-
-
-def _described(name: str) -> tuple[str, str, int]:
-    known = next(known for known in MEASURES if name.startswith(known))
-    table, title, better = MEASURES[known]
-    place = name.removeprefix(known)
-    return "summits" if place == PEAKS else table, title.format(place), better
 
 
 def _of_seeds(measure: str, title: str, better: int, values: Mapping[str, Sequence[float]]) -> Iterator[Row]:

@@ -1,12 +1,12 @@
 """The tables of a report: performance, and how clean the attributions are."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fprior.metrics.interpretability import high_frequency_share, shannon_entropy
+from experiments.measure_names import described, is_measure, order_of
+from fprior.metrics.interpretability import high_frequency_share
 from fprior.metrics.statistics import describe, paired_test
 from fprior.report.page import note, table
 
@@ -33,6 +33,9 @@ PERFORMANCE = {
         "count_squared_error_all_loci": ("counts in all loci: squared error of the log", -1),
     },
 }
+
+
+ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 
 @dataclass
@@ -91,19 +94,14 @@ def _counts(run: Evaluated, task: int) -> str:
 
 def interpretability_section(runs: list[Evaluated]) -> str:
     limit = runs[0].measures["freq_limit"]
-    measures: dict[str, Callable[[Evaluated], np.ndarray]] = {
-        "high-frequency share": lambda run: high_frequency_share(np.abs(run.arrays["contributions"]), limit),
-        "Shannon entropy (bits)": lambda run: shannon_entropy(np.abs(run.arrays["contributions"])),
-    }
-    shared = [name for name in runs[0].arrays if all(name in run.arrays for run in runs)]
-    for name in shared:
-        if name.startswith("share_in_"):
-            title = f"share of importance in matches to {name.removeprefix('share_in_')}"
-            measures[title] = lambda run, name=name: run.arrays[name]
+    shared = [name for name in runs[0].arrays if all(name in run.arrays for run in runs) and is_measure(name)]
     rows = []
-    for name, measure in measures.items():
-        values = [measure(run) for run in runs]
-        row = [name, int(np.isfinite(values).all(axis=0).sum())]
+    for name in sorted(shared, key=order_of):
+        values = [run.arrays[name] for run in runs]
+        if name == "high_frequency_share":  # one limit for all, also where the runs had different ones
+            values = [high_frequency_share(np.abs(run.arrays["contributions"]), limit) for run in runs]
+        _, title, better = described(name)
+        row = [f"{title}{ARROWS[better]}", int(np.isfinite(values).all(axis=0).sum())]
         for this in values:
             summary = describe(this)
             error = "" if np.isnan(summary.standard_error) else f" ± {summary.standard_error:.4f}"
@@ -119,7 +117,7 @@ def interpretability_section(runs: list[Evaluated]) -> str:
     for run in runs[1:]:
         columns += [f"{runs[0].label} − {run.label}", "effect", "p"]
     caption = (
-        f"Lower is cleaner, but for shares in motifs. Mean ± standard error over the positives of the"
+        f"Arrows: whether higher or lower is better. Mean ± standard error over the positives of the"
         f" {runs[0].measures['split']} split, {len(runs[0].arrays['contributions']):,} in all, for which a measure is"
         f" defined (sequences: for which it is in every run); attribution: {runs[0].measures['attribution']}."
         f" High-frequency share: Fourier magnitude above {limit:g} cycles per input over all but the constant"

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from fprior.data.scores import read_scores
-from fprior.metrics.interpretability import continuous_jaccard
+from fprior.metrics.interpretability import continuous_jaccard, high_frequency_share
 from fprior.metrics.statistics import paired_test, unpaired_test
 
 CONDITIONS = "--conditions=none,fourier+l2"
@@ -136,6 +136,18 @@ def test_nothing_is_done_twice(world, finished):
     assert once_more.status == 0, once_more.err
     changed = {path for path in files if path.stat().st_mtime_ns != before[path]}
     assert changed and not any("l2" in str(path) or "seed_1" in str(path) for path in changed)
+
+
+def test_high_frequencies_are_the_same_for_all_conditions(world, finished):
+    """A prior with another limit is held against that of the experiment."""
+    conditions = ("--seeds=1", "--conditions=none,fourier_10bp", "--config.compare.subset_fraction=1.0")
+    assert compare(world, *conditions, "--question=short_motifs").status == 0
+    contributions = evaluation(world, "fourier_10bp/seed_0")["contributions"]
+    with open(world.folder / "out" / "short_motifs.csv", newline="") as file:
+        rows = {(row["measure"], row["condition"]): row for row in csv.DictReader(file)}
+    value = float(rows["gradient.high_frequency_share", "fourier_10bp"]["mean"])
+    np.testing.assert_allclose(value, high_frequency_share(np.abs(contributions), 9.0).mean())  # 60 bases / 9: 6.7
+    assert abs(value - high_frequency_share(np.abs(contributions), 6.0).mean()) > 0.01
 
 
 @pytest.mark.parametrize(
