@@ -128,14 +128,18 @@ def as_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in rows:
-        pairs, seeds = row.by_sequence, row.by_seed
-        cells = [row.table, row.measure, row.condition, row.mean, row.deviation, " ".join(map(repr, row.values))]
-        cells += (
-            [pairs.mean_difference, *pairs.interval, pairs.p_value, pairs.effect_size, pairs.pairs]
-            if pairs
-            else ([seeds.mean_difference if seeds else None, *[None] * 5])
-        )
-        cells += [seeds.p_value, seeds.effect_size, seeds.smallest_p] if seeds else [None] * 3
-        writer.writerow(["" if cell is None or cell != cell else cell for cell in cells])
+    writer.writerows(map(cells_of, rows))
     return text.getvalue()
+
+
+def cells_of(row: Row) -> list[object]:
+    """The cells of a row beneath `COLUMNS`."""
+    pairs, seeds = row.by_sequence, row.by_seed
+    cells = [row.table, row.measure, row.condition, row.mean, row.deviation, " ".join(map(repr, row.values))]
+    cells += (
+        [pairs.mean_difference, *pairs.interval, pairs.p_value, pairs.effect_size, pairs.pairs]
+        if pairs
+        else [seeds.mean_difference if seeds else None, *[None] * 5]
+    )
+    cells += [seeds.p_value, seeds.effect_size, seeds.smallest_p] if seeds else [None] * 3
+    return ["" if cell is None or cell != cell else cell for cell in cells]

@@ -127,7 +127,7 @@ _SERVER = """
 import itertools, json, os, sys, traceback
 sys.path.insert(0, os.getcwd())
 from absl import flags
-from experiments import attribute, compare, doctor, evaluate, prepare, report, train
+from experiments import attribute, compare, doctor, evaluate, gc_series, prepare, report, train
 from experiments.launch import launch
 COMMANDS = {
     "prepare": (prepare.main, {}),
@@ -136,6 +136,7 @@ COMMANDS = {
     "attribute": (attribute.main, {"workdir": "directory"}),
     "compare": (compare.main, dict.fromkeys(("workdir", "seeds", "conditions", "question", "require"), "")),
     "doctor": (doctor.main, {"fast": "fast"}),
+    "gc_series": (gc_series.main, dict.fromkeys(("workdir", "seeds", "conditions", "biases"), "")),
     "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
 }
 
