@@ -14,9 +14,10 @@ instances included. A single level by itself, here the highest, which is the def
 and another level with its own names: --config.simulate.gc_bias=0.02, --config.simulate.output=data/gc_bias_2 and
 --config.data.dataset=data/gc_bias_2; without the prior --config.prior.weight=0, and another --workdir.
 
-Time: training as configs/simulated_spi1.py for each model, of which the series with 3 seeds has 30: some three hours
-on two CPU cores with the measuring; interrupted, it goes on. Expected (the paper, figure 5): without the prior, the
-product of G/C and A/T importance in the background falls with the bias; with the prior it hardly does.
+Time: training as configs/simulated_spi1.py for each model. The series with 3 seeds has 30 of them, by those times some
+two hours of training on two CPU cores, and measures each by DeepSHAP; interrupted, it goes on. Expected (the paper,
+figure 5): without the prior, the product of G/C and A/T importance in the background falls with the bias; with the
+prior it hardly does.
 """
 
 from configs.simulated_spi1 import get_config as simulated_spi1

@@ -18,10 +18,11 @@ TITLE = "Does the prior keep a model from counting G and C?"
 AXIS = "G and C added in training (%)"
 RELIANCE = (
     "Hypothetical DeepSHAP contributions of the positives of the {split} split, outside the true instances, each"
-    " sequence's divided by the largest of them, as a rule one in its motif. A model that counts G and C"
-    " gives them and A and T opposite signs, and the product of the two is negative: the more so, the heavier it relies"
-    " on them. Since it is relative, it also shrinks where a motif's contributions grow; the importance in the motif is"
-    " below. The paper prints no numbers for its figure 5."
+    " sequence's divided by the largest of them, as a rule one in its motif. A model that counts G and C gives them and"
+    " A and T opposite signs, which makes the product of the two more negative, the more so the heavier it relies on"
+    " them. Other things move the product too, so that it need not be 0 without a bias: its change with the bias tells."
+    " Being relative, it also shrinks where a motif's contributions grow; the importance in the motif is below. The"
+    " paper prints no numbers for its figure 5."
 )
 MOTIF = (
     "The prior should take importance from the background, not from the motif, whatever its share of G and C"
@@ -33,9 +34,10 @@ PERFORMANCE = (
     " learned of G and C helps it nothing."
 )
 READING = (
-    "Mean ± standard deviation over the seeds; differences are from {first}. p, sequences: two-sided Wilcoxon"
-    " signed-rank test of each sequence's mean over the seeds. p, seeds: two-sided Mann–Whitney test. Slope: of the"
-    " least-squares line through a seed's models at all biases, for one per cent more bias. p is uncorrected."
+    "In the tables, mean ± standard deviation is over the seeds, and differences are from {first}. p, sequences:"
+    " two-sided Wilcoxon signed-rank test of each sequence's mean over the seeds. p, seeds: two-sided Mann–Whitney"
+    " test. Both are uncorrected. Slope: of the least-squares line through a seed's models at all biases, for one per cent"
+    " more bias."
 )
 
 
@@ -89,7 +91,9 @@ def summary_section(series: Series, rows: Sequence[SeriesRow]) -> str:
         f" below {LEVEL:g}{corrected_for}.</p>"
     )
     items_html = "".join(f"<li>{item}</li>" for item in items)
-    return "\n".join([question, f"<ul>{items_html}</ul>", rule, *(note(text) for text in _warnings(series, slopes))])
+    reading = f"<p>{escape(READING.format(first=series.conditions[0].title))}</p>"
+    warnings = [note(text) for text in _warnings(series, slopes)]
+    return "\n".join([question, f"<ul>{items_html}</ul>", rule, *warnings, reading])
 
 
 def _answer(series: Series, first: SeriesRow, row: SeriesRow, p: float) -> str:
@@ -140,12 +144,11 @@ def _measures(section: str, series: Series, rows: Sequence[SeriesRow], text: str
         section == MEASURES[PRODUCT].table
     )
     tables = [measure_table([row for row in own if row.measure == measure], titles) for measure in measures_of(own)]
-    reading = READING.format(first=series.conditions[0].title) if len(titles) > 1 else ""
     parts = [f"<p>{escape(text)}</p>", figure(to_svg(lines), caption, f"Lines by condition over the bias: {section}")]
     parts += tables
     if any(row.mean != row.mean for row in own):
         parts.append(note("Without a value (–): attributions that are zero at every base, and what is made of them."))
-    return "\n".join([*parts, f"<p>{escape(reading)}</p>" * bool(reading)])
+    return "\n".join(parts)
 
 
 def _of_seeds(series: Series, rows: Sequence[SeriesRow], measure: str, titles: dict[str, str]) -> dict[str, np.ndarray]:
