@@ -36,8 +36,8 @@ PERFORMANCE = (
 READING = (
     "In the tables, mean ± standard deviation is over the seeds, and differences are from {first}. p, sequences:"
     " two-sided Wilcoxon signed-rank test of each sequence's mean over the seeds. p, seeds: two-sided Mann–Whitney"
-    " test. Both are uncorrected. Slope: of the least-squares line through a seed's models at all biases, for one per cent"
-    " more bias."
+    " test. Both are uncorrected. Slope: of the least-squares line through a seed's models at all biases, for one"
+    " per cent more bias."
 )
 
 
