@@ -30,7 +30,7 @@ from experiments.compare_measures import measure_all, similarity, stability
 from experiments.compare_page import compare_page
 from experiments.compare_results import Comparison, ModelResult, Row, Trial
 from experiments.compare_rows import as_csv, rows_of
-from experiments.compare_training import Planned, Stopped, changed, planned, train_all
+from experiments.compare_training import Planned, Stopped, changed, planned, stopping, train_all
 from experiments.conditions import QUESTIONS, Condition, parse_conditions, swept_words
 from experiments.config import with_changes
 from experiments.evaluate_places import known_places
@@ -57,12 +57,13 @@ def main(
     known_places(config, dataset_of(config))  # raises for wrong motifs or regions before anything is trained
     with locked(plan.path):
         try:
-            weights, trials = plan.sweep()
-            plan.train(weights)
+            with stopping():
+                weights, trials = plan.sweep()
+                plan.train(weights)
+                comparison = plan.measure(weights, trials, asked)
         except Stopped:
             print(f"{plan.path}: saved; the same command goes on from here")
             return
-        comparison = plan.measure(weights, trials, asked)
         rows = rows_of(comparison)
         write_atomically(plan.path / f"{asked}.csv", as_csv(rows))
         write_atomically(plan.path / f"{asked}.html", compare_page(comparison, rows))

@@ -4,11 +4,12 @@ Every model is a run of `experiments.train` in a directory of its own, so that e
 made again by itself. What is finished is not trained again.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,22 @@ class Planned:
 
 
 class Stopped(Exception):
-    """Training was asked to stop, and has saved its state."""
+    """The command was asked to stop; what it had done so far is kept."""
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[None]:
+    """Makes SIGTERM and Ctrl-C a `Stopped` wherever they come; what was being written is left out."""
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    earlier = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def planned(changes: Overrides, seeds: Iterable[int], directory: Path) -> list[Planned]:

@@ -18,16 +18,14 @@ measured on positives without the bias. The first condition is what the others a
 Interrupted, the same command goes on; what is finished is neither simulated nor trained nor measured again.
 """
 
-import contextlib
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import run_directory
 from experiments.build import dataset_of
 from experiments.compare import Weights, label, locked, seeds_of, settled
 from experiments.compare_measures import measure_all
-from experiments.compare_training import Planned, Stopped, changed, planned, train_all
+from experiments.compare_training import Planned, Stopped, changed, planned, stopping, train_all
 from experiments.conditions import Condition, parse_conditions, swept_words
 from experiments.config import with_changes
 from experiments.evaluate_places import known_places
@@ -93,21 +91,6 @@ def check(config) -> None:
         raise InputError(
             f"config.model.outputs (={config.model.outputs!r}) must be 'labels': simulated sequences have no tracks"
         )
-
-
-@contextlib.contextmanager
-def stopping() -> Iterator[None]:
-    """Makes SIGTERM and Ctrl-C a `Stopped` wherever they come; what was being written is left out."""
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    earlier = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
 
 
 class Plan:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fprior.metrics.interpretability import continuous_jaccard, high_frequency_s
 from fprior.metrics.statistics import paired_test, unpaired_test
 
 CONDITIONS = "--conditions=none,fourier+l2"
+ASKED = ("--seeds=2", CONDITIONS, "--require=auroc>=0.1, none:deepshap.entropy_bits<0")
 FIELDS = (
     "--config.compare.l2=(1e-4,1e-2)",
     "--config.compare.subset_fraction=0.5",
@@ -38,8 +40,15 @@ def compare(world, *arguments: str, **options) -> tiny.Outcome:
 
 
 @pytest.fixture(scope="module")
-def finished(world) -> tiny.Outcome:
-    return compare(world, "--seeds=2", CONDITIONS, "--require=auroc>=0.1, none:deepshap.entropy_bits<0")
+def interrupted(world) -> tiny.Outcome:
+    """Stopped while it measured its first model."""
+    place = world.folder / "out" / "models" / "none" / "seed_0" / ".evaluation_test"
+    return compare(world, *ASKED, interrupt=tiny.Interrupt(signal.SIGTERM, 2, str(place)))
+
+
+@pytest.fixture(scope="module")
+def finished(world, interrupted) -> tiny.Outcome:
+    return compare(world, *ASKED)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,12 @@ def rows_of(world) -> dict[tuple[str, str], dict[str, str]]:
 def evaluation(world, run: str) -> dict[str, np.ndarray]:
     with np.load(world.folder / "out" / "models" / run / "evaluation_test.npz") as archive:
         return dict(archive)
+
+
+def test_stopped_in_the_middle(world, interrupted, finished):
+    assert interrupted.status == 0 and "saved; the same command goes on" in interrupted.out
+    assert "training" in interrupted.err and "training" not in finished.err
+    assert not list((world.folder / "out").rglob(".evaluation*"))
 
 
 def test_what_is_written(world, finished, chosen):
