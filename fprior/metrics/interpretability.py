@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from fprior.errors import InputError
-from fprior.metrics.profile import _last_of_equals, _pearson, _ratio
+from fprior.metrics.arithmetic import last_of_equals, pearson, ratio
 
 
 def high_frequency_share(track: np.ndarray, freq_limit: float) -> np.ndarray:
@@ -84,7 +84,7 @@ def share_inside(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Source: Tseng et al. 2020, supplementary methods 7.
     """
     track, mask = _of_one_shape("track", _checked_track(track), mask)
-    share = _ratio(np.where(mask, track, 0).sum(axis=-1), track.sum(axis=-1))
+    share = ratio(np.where(mask, track, 0).sum(axis=-1), track.sum(axis=-1))
     return np.where(mask.any(axis=-1), share, np.nan)
 
 
@@ -105,7 +105,7 @@ def negative_share_inside(contributions: np.ndarray, mask: np.ndarray) -> np.nda
     """
     contributions, mask = _of_one_shape("contributions", contributions, mask)
     inside = np.where(mask, contributions, 0)
-    return _ratio(np.maximum(-inside, 0).sum(axis=-1), np.abs(inside).sum(axis=-1))
+    return ratio(np.maximum(-inside, 0).sum(axis=-1), np.abs(inside).sum(axis=-1))
 
 
 def summit_distance_spearman(track: np.ndarray, summits: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def summit_distance_spearman(track: np.ndarray, summits: np.ndarray) -> np.ndarr
     distance = np.full(track.shape, np.inf)
     for summit in np.moveaxis(summits, -1, 0)[..., None]:  # one of each track at a time: (..., K, L) can be large
         distance = np.where(summit < 0, distance, np.minimum(distance, np.abs(np.arange(length) - summit)))
-    return _pearson(rankdata(track, axis=-1), rankdata(distance, axis=-1))
+    return pearson(rankdata(track, axis=-1), rankdata(distance, axis=-1))
 
 
 def overlap_auprc(track: np.ndarray, mask: np.ndarray) -> float:
@@ -211,12 +211,12 @@ def gc_reliance(contributions: np.ndarray, left_out: np.ndarray) -> dict[str, np
             f" {contributions.shape}"
         )
     largest = contributions.max(axis=(-2, -1), keepdims=True)
-    scaled = _ratio(contributions, np.where(largest > 0, largest, 0))
+    scaled = ratio(contributions, np.where(largest > 0, largest, 0))
     gc, at = scaled[..., [1, 2]].sum(axis=-1), scaled[..., [0, 3]].sum(axis=-1)
     background = ~left_out
     means = {"gc_importance": gc, "at_importance": at, "gc_at_product": gc * at}
     return {
-        f"background_{name}": _ratio(np.where(background, values, 0).sum(axis=-1), background.sum(axis=-1))
+        f"background_{name}": ratio(np.where(background, values, 0).sum(axis=-1), background.sum(axis=-1))
         for name, values in means.items()
     }
 
@@ -244,10 +244,10 @@ def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Source: Tseng et al. 2020, section 6, after TF-MoDISco.
     """
-    p, q = (_ratio(scores, np.abs(scores).sum(axis=-1, keepdims=True), nothing=0.0) for scores in _checked_pair(a, b))
+    p, q = (ratio(scores, np.abs(scores).sum(axis=-1, keepdims=True), nothing=0.0) for scores in _checked_pair(a, b))
     smaller = np.sign(p) * np.sign(q) * np.minimum(np.abs(p), np.abs(q))
     larger = np.maximum(np.abs(p), np.abs(q)).sum(axis=-1)
-    similarity = _ratio(smaller.sum(axis=-1), larger, nothing=0.0)
+    similarity = ratio(smaller.sum(axis=-1), larger, nothing=0.0)
     return np.where(np.any(larger > 0, axis=-1), similarity.sum(axis=-1), np.nan)[()]
 
 
@@ -268,7 +268,7 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = _checked_pair(a, b)
     norms = np.linalg.norm(a, axis=(-2, -1)) * np.linalg.norm(b, axis=(-2, -1))
-    return np.clip(_ratio(np.sum(a * b, axis=(-2, -1)), norms), -1, 1)
+    return np.clip(ratio(np.sum(a * b, axis=(-2, -1)), norms), -1, 1)
 
 
 def _checked_track(track: np.ndarray) -> np.ndarray:
@@ -288,14 +288,14 @@ def _of_one_shape(name: str, values: np.ndarray, mask: np.ndarray) -> tuple[np.n
 def _overlap_auprc(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
     order = np.argsort(-track, axis=-1)
     track, hits = (np.take_along_axis(a, order, axis=-1) for a in (track, mask.astype(np.float64)))
-    last = _last_of_equals(track)
-    first = track.shape[-1] - 1 - _last_of_equals(track[..., ::-1])[..., ::-1]
+    last = last_of_equals(track)
+    first = track.shape[-1] - 1 - last_of_equals(track[..., ::-1])[..., ::-1]
     found = hits.cumsum(axis=-1)
     of_equals = np.take_along_axis(found, last, axis=-1) - np.take_along_axis(found - hits, first, axis=-1)
     found = np.cumsum(of_equals / (last - first + 1), axis=-1)
     precision = found / np.arange(1, 1 + track.shape[-1])
     area = np.trapezoid(precision, found, axis=-1)
-    return _ratio(area, np.where(mask.all(axis=-1), 0, mask.sum(axis=-1)))
+    return ratio(area, np.where(mask.all(axis=-1), 0, mask.sum(axis=-1)))
 
 
 def _checked_pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

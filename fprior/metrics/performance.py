@@ -4,6 +4,7 @@ import numpy as np
 from sklearn import metrics
 
 from fprior.errors import InputError
+from fprior.metrics.arithmetic import ratio
 
 
 def binary_performance(
@@ -49,14 +50,14 @@ def _one_task(labels: np.ndarray, probabilities: np.ndarray, upsampling: float) 
     true_calls, false_calls = np.sum(at_threshold & labels), np.sum(at_threshold & ~labels)
     both = labels.any() and not labels.all()
     return {
-        "accuracy": _ratio(np.sum(called == labels), len(labels)),
-        "positive_accuracy": _ratio(np.sum(called & labels), labels.sum()),
-        "negative_accuracy": _ratio(np.sum(~called & ~labels), np.sum(~labels)),
+        "accuracy": ratio(np.sum(called == labels), len(labels)),
+        "positive_accuracy": ratio(np.sum(called & labels), labels.sum()),
+        "negative_accuracy": ratio(np.sum(~called & ~labels), np.sum(~labels)),
         "auroc": metrics.roc_auc_score(labels, probabilities) if both else np.nan,
-        "precision": _ratio(true_calls, true_calls + false_calls, nothing=0.0),
-        "recall": _ratio(true_calls, labels.sum()),
+        "precision": ratio(true_calls, true_calls + false_calls, nothing=0.0),
+        "recall": ratio(true_calls, labels.sum()),
         "auprc": _auprc(labels, probabilities, 1.0) if both else np.nan,
-        "corrected_precision": _ratio(true_calls, true_calls + upsampling * false_calls, nothing=0.0),
+        "corrected_precision": ratio(true_calls, true_calls + upsampling * false_calls, nothing=0.0),
         "corrected_auprc": _auprc(labels, probabilities, upsampling) if both else np.nan,
         "positives": labels.sum(),
         "negatives": np.sum(~labels),
@@ -67,7 +68,3 @@ def _auprc(labels: np.ndarray, probabilities: np.ndarray, upsampling: float) -> 
     weights = np.where(labels, 1.0, upsampling)
     precision, recall, _ = metrics.precision_recall_curve(labels, probabilities, sample_weight=weights)
     return metrics.auc(recall, precision)
-
-
-def _ratio(part: float, whole: float, nothing: float = np.nan) -> float:
-    return part / whole if whole else nothing

@@ -16,6 +16,7 @@ from scipy.special import gammaln, rel_entr
 from scipy.stats import rankdata
 
 from fprior.errors import InputError
+from fprior.metrics.arithmetic import last_of_equals, pearson, ratio
 
 _VALUES_AT_ONCE = 2**21  # of a profile array; the largest temporaries then take tens of megabytes
 _NORMALIZE = "apply log_softmax to logits over the positions (axis 2)"
@@ -104,7 +105,7 @@ def nats_per_read(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> n
       InputError: see `profile_performance`.
     """
     reads, log_probabilities = _checked(true_profiles, log_probabilities)
-    return _ratio(_cross_entropy(reads, log_probabilities).sum(axis=-1), reads.sum(axis=(2, 3)))
+    return ratio(_cross_entropy(reads, log_probabilities).sum(axis=-1), reads.sum(axis=(2, 3)))
 
 
 def jensen_shannon_divergence(
@@ -301,19 +302,14 @@ def _cross_entropy(reads: np.ndarray, log_probabilities: np.ndarray) -> np.ndarr
     return -terms.sum(axis=2)
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray | float, nothing: float = np.nan) -> np.ndarray:
-    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), whole)
-    return np.divide(part, whole, out=np.full(part.shape, nothing), where=whole != 0)
-
-
 def _shares(reads: np.ndarray) -> np.ndarray:
-    return _ratio(reads, reads.sum(axis=2, keepdims=True), nothing=0.0)
+    return ratio(reads, reads.sum(axis=2, keepdims=True), nothing=0.0)
 
 
 def _smoothed_distribution(profiles: np.ndarray, sigma: float) -> np.ndarray:
     if sigma > 0:
         profiles = gaussian_filter1d(profiles, sigma, axis=2, mode="reflect", truncate=1)
-    return _ratio(profiles, profiles.sum(axis=2, keepdims=True))
+    return ratio(profiles, profiles.sum(axis=2, keepdims=True))
 
 
 def _binned(profiles: np.ndarray, size: int) -> np.ndarray:
@@ -329,40 +325,19 @@ def _average_precision(scores: np.ndarray, positive: np.ndarray, negative: np.nd
     """Average precision along the last axis; equal scores are called together."""
     order = np.argsort(-scores, axis=-1)
     scores, positive, negative = (np.take_along_axis(a, order, axis=-1) for a in (scores, positive, negative))
-    last = _last_of_equals(scores)
+    last = last_of_equals(scores)
     found = np.take_along_axis(positive.cumsum(axis=-1), last, axis=-1)
     called = np.take_along_axis((positive | negative).cumsum(axis=-1), last, axis=-1)
     precision = found / np.maximum(called, 1)  # where nothing is called yet, nothing is positive either
-    return _ratio(np.sum(precision * positive, axis=-1), positive.sum(axis=-1))
-
-
-def _last_of_equals(ordered: np.ndarray) -> np.ndarray:
-    """For each place along the last axis, the index of the last of the equal values it is among."""
-    index = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape).copy()
-    index[..., :-1][ordered[..., :-1] == ordered[..., 1:]] = ordered.shape[-1]
-    return np.minimum.accumulate(index[..., ::-1], axis=-1)[..., ::-1]
+    return ratio(np.sum(precision * positive, axis=-1), positive.sum(axis=-1))
 
 
 def _agreement(observed: np.ndarray, predicted: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        "pearson": _pearson(observed, predicted),
-        "spearman": _pearson(rankdata(observed, axis=-1), rankdata(predicted, axis=-1)),
-        "squared_error": _ratio(np.square(observed - predicted).sum(axis=-1), observed.shape[-1]),
+        "pearson": pearson(observed, predicted),
+        "spearman": pearson(rankdata(observed, axis=-1), rankdata(predicted, axis=-1)),
+        "squared_error": ratio(np.square(observed - predicted).sum(axis=-1), observed.shape[-1]),
     }
-
-
-def _pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis; NaN where either is constant."""
-    # Asked of the values: the rounded mean of equal values can differ from them, which leaves a spread above 0.
-    constant = np.all(first == first[..., :1], axis=-1) | np.all(second == second[..., :1], axis=-1)
-    first, second = _centred(first), _centred(second)
-    spread = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
-    correlation = _ratio(np.sum(first * second, axis=-1), np.where(constant, 0, spread))
-    return np.clip(correlation, -1, 1)
-
-
-def _centred(values: np.ndarray) -> np.ndarray:
-    return values - _ratio(values.sum(axis=-1, keepdims=True), values.shape[-1])
 
 
 def _stacked(results: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

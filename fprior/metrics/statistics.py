@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from fprior.errors import InputError
-from fprior.metrics.profile import _ratio
+from fprior.metrics.arithmetic import ratio
 
 _ENUMERATED = 20_000  # so many ways to draw signs or groups are tried one by one, which is exact with ties too
 _UNTIED_PAIRS = 2_500  # without ties the distribution is known, and soon computed up to this product of the counts
@@ -56,9 +56,9 @@ def describe(values: np.ndarray) -> Summary:
         raise InputError(f"values (={values}) must have an axis to be averaged over")
     known = np.isfinite(values)
     count = known.sum(axis=0)
-    mean = _ratio(np.where(known, values, 0).sum(axis=0), count)[()]
+    mean = ratio(np.where(known, values, 0).sum(axis=0), count)
     squares = np.square(np.where(known, values, mean) - mean).sum(axis=0)
-    deviation = np.sqrt(_ratio(squares, np.maximum(count - 1, 0)))
+    deviation = np.sqrt(ratio(squares, np.maximum(count - 1, 0)))
     return Summary(mean, deviation, deviation / np.sqrt(np.maximum(count, 1)), count, len(values) - count)
 
 
