@@ -12,7 +12,6 @@ from experiments import simulate
 from experiments.conditions import Overrides
 from experiments.launch import overrides
 from fprior.data.dataset import open_dataset
-from fprior.data.motif_scan import read_motifs
 from fprior.data.motif_simulation import biased_background, motif_of
 from fprior.data.simulation import Motif
 from fprior.errors import InputError
@@ -92,8 +91,7 @@ def check_undecided() -> None:
 
 
 def _motif(config) -> Motif:
-    name = config.simulate.motif
-    return motif_of(name, read_motifs(config.simulate.motif_file, [name])[name])
+    return motif_of(config.simulate.motif_file, config.simulate.motif)
 
 
 def _settings(config) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from experiments.launch import launch
 from experiments.prepare import counts_of, gc_summary, positives_of
 from experiments.stages import Stages
 from fprior.data.dataset import save_dataset
-from fprior.data.motif_scan import SHIPPED, read_motifs
+from fprior.data.motif_scan import SHIPPED
 from fprior.data.motif_simulation import MotifSimulation, motif_of, simulate_motif
 from fprior.data.regions import INSTANCES
 from fprior.data.simulation import Motif
@@ -38,7 +38,7 @@ def main(config) -> None:
     simulate, window = config.simulate, window_of(config)
     stage = Stages()
     with stage("reading the motif"):
-        motif = motif_of(simulate.motif, read_motifs(simulate.motif_file, [simulate.motif])[simulate.motif])
+        motif = motif_of(simulate.motif_file, simulate.motif)
         check_inside(config, motif)
     with stage("simulating"):
         splits = split_of(simulate)

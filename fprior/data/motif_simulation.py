@@ -8,13 +8,13 @@ Source: Tseng et al. 2020, sections 7 and 9; what the paper leaves open is as in
 on either strand, at most 100 bases from the middle.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from fprior.data.motif_scan import PSEUDOCOUNT as PSEUDOCOUNT_OF_SCAN
+from fprior.data.motif_scan import read_frequencies
 from fprior.data.simulation import Motif, check_background, sample_letters, sample_places
 from fprior.errors import InputError
 from fprior.sequence import ALPHABET
@@ -39,12 +39,9 @@ class MotifSimulation:
     instances: dict[str, np.ndarray]
 
 
-def motif_of(name: str, matrix: Any) -> Motif:
-    """The motif of a scoring matrix of `fprior.data.motif_scan.read_motifs`, without the pseudocount of the scan."""
-    odds = np.stack([np.asarray(matrix[base]) for base in ALPHABET], axis=1)
-    frequencies = np.exp2(odds) / len(ALPHABET) * (1 + len(ALPHABET) * PSEUDOCOUNT_OF_SCAN) - PSEUDOCOUNT_OF_SCAN
-    frequencies = np.maximum(frequencies, 0)  # what rounding leaves of 0
-    return Motif(name, frequencies / frequencies.sum(axis=1, keepdims=True))
+def motif_of(path: str | os.PathLike, name: str) -> Motif:
+    """The motif of this name in a file; see `fprior.data.motif_scan.read_frequencies`, which also raises."""
+    return Motif(name, read_frequencies(path, [name])[name])
 
 
 def biased_background(background: Sequence[float], gc_bias: float) -> tuple[float, ...]:

@@ -5,7 +5,14 @@ import functools
 import numpy as np
 import pytest
 
-from fprior.data.motif_scan import FALSE_POSITIVE_RATE, motif_positions, read_motifs
+from fprior.data.motif_scan import (
+    FALSE_POSITIVE_RATE,
+    motif_matches,
+    motif_positions,
+    read_all_motifs,
+    read_frequencies,
+    read_motifs,
+)
 from fprior.errors import InputError
 from fprior.sequence import ALPHABET, UNKNOWN, encode
 
@@ -162,6 +169,28 @@ def test_short_sequences(matrix, length):
     assert motif_positions(np.zeros((0, length), np.uint8), matrix).shape == (0, length)
 
 
+def test_a_match_has_its_place_its_strand_and_its_log_odds(matrix):
+    """Of planted words, and a word that is its own reverse complement matches on both strands."""
+    tokens = np.stack([encode(text) for text in ("A" * 20, "A" * 4 + OPPOSITE + "A" * 6, WORD + OPPOSITE)])
+    matches = motif_matches(tokens, matrix)
+    columns = zip(*(matches[name].tolist() for name in ("sequence", "start", "reverse")), strict=True)
+    assert sorted(columns) == [(1, 4, True), (2, 0, False), (2, 10, True)]
+    best = 10 * np.log2((0.97 + 0.01) / 1.04 / 0.25)
+    np.testing.assert_allclose(matches["score"], best, rtol=1e-5)
+    assert all(len(values) == 0 for values in motif_matches(tokens[:, :9], matrix).values())
+    assert all(len(values) == 0 for values in motif_matches(tokens[:0], matrix).values())
+
+
+def test_scores_of_matches_are_those_of_their_words():
+    tokens = np.random.default_rng(6).integers(0, 4, (3, 1000))
+    matrix = shipped("MA0139.2")
+    matches = motif_matches(tokens, matrix, 1e-2)
+    assert 10 < matches["reverse"].sum() < len(matches["reverse"]) - 10
+    for sequence, start, reverse, score in zip(*matches.values(), strict=True):
+        word = tokens[sequence, start : start + matrix.length]
+        assert score == pytest.approx(plain_scores(3 - word[::-1] if reverse else word, matrix)[0], abs=1e-4)
+
+
 # ---- files
 
 
@@ -226,3 +255,41 @@ def test_what_is_no_motif_file(tmp_path, content):
 def test_shipped_file_has_the_motif_of_ctcf():
     """Its core, as textbooks have it."""
     assert "CCACCAGGGGGCGC" in str(shipped("MA0139.1").consensus)
+
+
+def test_probabilities_are_those_of_the_file(tmp_path):
+    """No pseudocount, no rounding to counts, however few sites the motif is said to have."""
+    path = write(tmp_path / "few.meme", motif("FEW", WORD, certainty=0.7).replace("nsites= 20", "nsites= 1"))
+    expected = np.where(np.eye(4)[encode(WORD)] == 1, 0.7, 0.1)
+    np.testing.assert_allclose(read_all_motifs(path)["FEW"], expected, rtol=1e-6)
+    np.testing.assert_array_equal(read_frequencies(path, ["FEW"])["FEW"], read_all_motifs(path)["FEW"])
+
+
+def test_all_shipped_motifs():
+    motifs = read_all_motifs("jaspar2026_core_vertebrates")
+    assert len(motifs) == 1019 and {len(rows) for rows in motifs.values()} <= set(range(4, 34))
+    for rows in motifs.values():
+        assert rows.shape[1] == 4 and rows.min() >= 0
+        np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=1e-12)
+    consensus = "".join(ALPHABET[base] for base in motifs["MA0139.2_CTCF"].argmax(axis=1))
+    assert "CCACCAGGGGGCGC" in consensus
+
+
+def test_a_file_without_motifs_has_none(tmp_path):
+    assert read_all_motifs(write(tmp_path / "none.meme")) == {}
+
+
+@pytest.mark.parametrize(
+    ("motifs", "reason"),
+    [
+        ([motif("ONE", WORD), motif("ONE", "ACCA")], "two of its motifs are named 'ONE'"),
+        (["MOTIF ONE", motif("TWO", WORD)], "motif 'ONE' has no 'letter-probability matrix:'"),
+        ([motif("TWO", WORD), "MOTIF ONE"], "motif 'ONE' has no 'letter-probability matrix:'"),
+        ([motif("ONE", WORD).replace("w= 10", "w= 11")], "'ONE' has not the 11 rows of 4 numbers"),
+        ([motif("ONE", WORD).replace("0.970000", "0.470000")], "'ONE' has a row that is no probabilities"),
+        ([motif("ONE", WORD).removeprefix("MOTIF ONE")], "follows no 'MOTIF'"),
+        ([motif("", WORD)], "a motif has no name"),
+    ],
+)
+def test_a_motif_that_would_be_lost_is_refused(tmp_path, motifs, reason):
+    assert reason in refusal(write(tmp_path / "wrong.meme", *motifs), ["ONE"])

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from fprior.data.motif_scan import read_motifs
 from fprior.data.motif_simulation import UNIFORM, biased_background, motif_of, simulate_motif
 from fprior.data.simulation import Motif
 from fprior.errors import InputError
@@ -15,7 +14,7 @@ NAME = "MA0080.7"
 
 @pytest.fixture(scope="module")
 def motif() -> Motif:
-    return motif_of(NAME, read_motifs("jaspar2024_selected", [NAME])[NAME])
+    return motif_of("jaspar2024_selected", NAME)
 
 
 @pytest.fixture(scope="module")

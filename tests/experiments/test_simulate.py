@@ -11,7 +11,6 @@ from experiments import simulate
 from experiments.config import check_config
 from fprior.data.dataset import open_dataset
 from fprior.data.loci import read_loci
-from fprior.data.motif_scan import read_motifs
 from fprior.data.motif_simulation import motif_of, simulate_motif
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
@@ -110,7 +109,7 @@ def test_loci_lie_side_by_side_with_half_positives_in_each_split(dataset):
 
 
 def test_tokens_are_those_of_the_simulation(dataset):
-    motif = motif_of(MOTIF, read_motifs("jaspar2024_selected", [MOTIF])[MOTIF])
+    motif = motif_of("jaspar2024_selected", MOTIF)
     for split, bias in enumerate((0.1, 0.0, 0.0)):  # the training positives alone are biased
         index = dataset.select(split, positive=True)[5]
         expected = simulate_motif(
@@ -132,7 +131,7 @@ def test_instances_lie_in_the_inputs_and_match_the_motif(dataset):
     assert within.min() >= JITTER and within.max() + WIDTH <= dataset.window - JITTER
     letters = dataset.tokens[instances.start[:, None] + np.arange(WIDTH)]
     letters = np.where(np.array([r[5] == "-" for r in columns])[:, None], 3 - letters[:, ::-1], letters)
-    frequencies = motif_of(MOTIF, read_motifs("jaspar2024_selected", [MOTIF])[MOTIF]).smoothed(1e-5)
+    frequencies = motif_of("jaspar2024_selected", MOTIF).smoothed(1e-5)
     strength = np.log(frequencies[np.arange(WIDTH), letters] / 0.25).sum(axis=1)
     np.testing.assert_allclose(instances.signal, strength, atol=1e-3)
 
@@ -295,6 +294,6 @@ def test_the_series_of_gc_bias_differs_in_the_bias_alone():
 
 def test_true_instances_lie_inside_the_inputs_of_the_shipped_config():
     config = shipped("simulated_spi1")
-    motif = motif_of(MOTIF, read_motifs("jaspar2024_selected", [MOTIF])[MOTIF])
+    motif = motif_of("jaspar2024_selected", MOTIF)
     simulate.check_inside(config, motif)
     assert config.evaluate.regions == ("instances",)
