@@ -12,6 +12,7 @@ import numpy as np
 import pyfaidx
 from Bio import bgzf
 
+from fprior.data.names import check_name
 from fprior.errors import InputError
 from fprior.sequence import encode
 
@@ -53,7 +54,7 @@ class Genome:
             ) from error
         self.lengths = {name: record.rlen for name, record in self._fasta.index.items()}
         for name in self.lengths:
-            self._check_last_line(name)
+            self._check_last_line(check_name(name, self.path))
 
     def tokens(self, chromosome: str, start: int, end: int) -> np.ndarray:
         """The tokens `(end - start,)` uint8 of `[start, end)`, 0-based: 0–3 for A, C, G, T, 4 for any other.
@@ -132,5 +133,5 @@ def _check_container(path: Path) -> None:
     if compressed != path.name.lower().endswith((".gz", ".bgz")):
         remedy = "rename it to end in .gz" if compressed else "rename it, or compress it with `bgzip`"
         raise InputError(f"{path}: the name and the content disagree about compression; {remedy}")
-    if compressed and not (head[3] & 4 and head[12:14] == b"BC"):
+    if compressed and (len(head) < 14 or not head[3] & 4 or head[12:] != b"BC"):
         raise InputError(f"{path}: plain gzip, which has no random access; `gunzip` it, or recompress it with `bgzip`")

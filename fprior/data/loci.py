@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fprior.data.genome import Genome
+from fprior.data.names import check_name
 from fprior.errors import InputError
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -109,11 +110,10 @@ def _integer(text: str) -> int | None:
 
 
 def _number(text: str) -> float:
-    """A finite float32, or NaN."""
-    try:
-        value = float(text)
-    except ValueError:
+    """A finite float32, or NaN. float() alone would also take '1_0' and digits of other scripts."""
+    if not re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
         return np.nan
+    value = float(text)
     return value if abs(value) <= _LARGEST else np.nan
 
 
@@ -130,6 +130,7 @@ def _parse(columns: list[str], narrow_peak: bool, where: str) -> tuple[str, int,
     chromosome, start, end = columns[0], _integer(columns[1]), _integer(columns[2])
     if not chromosome:
         raise InputError(f"{where}: column 1 is empty; name the chromosome there")
+    check_name(chromosome, where)
     if start is None or end is None:
         raise InputError(
             f"{where}: start {columns[1]!r} and end {columns[2]!r} must be integers;"

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import importlib
 import os
+import sys
 import zlib
 from array import array
 from collections import Counter
@@ -18,6 +19,7 @@ from types import ModuleType
 import numpy as np
 import pyBigWig
 
+from fprior.data.names import check_name
 from fprior.errors import InputError
 from fprior.files import new_file
 
@@ -124,7 +126,7 @@ def read_bam(path: str | os.PathLike, *, min_mapping_quality: int = 30, mates: s
         with _silenced(library), library.AlignmentFile(str(path), "rb") as file:
             collector = _Collector(dict(zip(file.references, file.lengths, strict=True)))
             _collect_bam(file, collector, min_mapping_quality, unwanted)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, OverflowError, NotImplementedError) as error:
         raise InputError(f"{path}: damaged BAM ({' '.join(str(error).split())}); copy or write it again") from error
     return collector.ends(path)
 
@@ -164,11 +166,13 @@ def _library(path: Path) -> ModuleType:
 @contextlib.contextmanager
 def _silenced(pysam: ModuleType) -> Iterator[None]:
     """Keeps the library from printing what it also raises."""
-    verbosity = pysam.set_verbosity(0)
+    verbosity, hooks = pysam.set_verbosity(0), (sys.excepthook, sys.unraisablehook)
+    sys.excepthook = sys.unraisablehook = lambda *_: None  # a damaged file fails once more when it is closed
     try:
         yield
     finally:
         pysam.set_verbosity(verbosity)
+        sys.excepthook, sys.unraisablehook = hooks
 
 
 # ---- fragments
@@ -222,7 +226,7 @@ def read_lengths(path: str | os.PathLike) -> dict[str, int]:
             )
         if columns[0] in lengths:
             raise InputError(f"{where}: {columns[0]} is there twice; give each chromosome one line")
-        lengths[columns[0]] = length
+        lengths[check_name(columns[0], where)] = length
     if not lengths:
         raise InputError(f"{path}: there are no chromosomes in the file; give one a line, name and length")
     return lengths
@@ -235,7 +239,7 @@ def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     try:
-        with gzip.open(path, "rt") if compressed else open(path) as lines:
+        with gzip.open(path, "rt", encoding="utf-8") if compressed else open(path, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 line = line.rstrip("\r\n")
                 if line and not line.startswith("#"):

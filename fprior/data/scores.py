@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pyBigWig
 
+from fprior.errors import InputError
 from fprior.files import new_file, write_arrays
 from fprior.sequence import UNKNOWN
 
@@ -23,6 +24,7 @@ COLUMNS = {
     "output": "the number that was attributed: the model's output for the locus",
     "completeness_error": "sum of contributions less the difference of the output from the references' mean output",
 }
+_KINDS = {"chromosome": "U", "strand": "U", "start": "iu", "end": "iu", "tokens": "u"}  # the others are real numbers
 
 
 def actual_contributions(hypothetical: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -46,12 +48,35 @@ def write_scores(path: str | os.PathLike, columns: Mapping[str, np.ndarray], att
 
 
 def read_scores(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The columns that `write_scores` wrote."""
-    with h5py.File(path) as file:
-        return {
-            name: file[name].asstr()[:].astype(str) if file[name].dtype.kind == "O" else file[name][:]
-            for name in COLUMNS
-        }
+    """The columns that `write_scores` wrote.
+
+    Raises:
+      InputError: the file is missing, damaged or no score file; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; experiments.attribute writes it")
+    try:
+        with h5py.File(path) as file:
+            columns = {name: _column(file[name]) for name in COLUMNS}
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: cannot be read as a score file ({reason}); run experiments.attribute again"
+        ) from error
+    count, length = columns["tokens"].shape if columns["tokens"].ndim == 2 else (0, 0)
+    shapes = {"tokens": (count, length), "contributions": (count, length), "hypothetical": (count, length, 4)}
+    for name, values in columns.items():
+        if values.shape != shapes.get(name, (count,)) or values.dtype.kind not in _KINDS.get(name, "f"):
+            raise InputError(
+                f"{path}: {name} holds {values.dtype} {values.shape}, which does not fit the other columns; run"
+                " experiments.attribute again"
+            )
+    return columns
+
+
+def _column(data: h5py.Dataset) -> np.ndarray:
+    return data.asstr()[:].astype(str) if data.dtype.kind == "O" else data[:]
 
 
 def write_bigwig(path: str | os.PathLike, columns: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> int:

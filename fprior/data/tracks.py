@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyBigWig
 
+from fprior.data.bigwig_structure import StructureError, check_chromosomes, check_index
 from fprior.errors import InputError
 
 _BIGWIG, _BIGBED = 0x888FFC26, 0x8789F2EB
@@ -143,8 +144,14 @@ def _read_largest(path: Path) -> int:
         # Files of version 4 repeat the first four bytes at their end.
         if max(offsets) > size or (version >= 4 and ending != head[:4]):
             raise _truncated(path)
-        file.seek(summary)
-        valid, _, largest, _, _ = _SUMMARY.unpack(file.read(_SUMMARY.size))
+        try:
+            check_chromosomes(file, size, tree, path)
+            file.seek(summary)
+            valid, _, largest, _, _ = _SUMMARY.unpack(file.read(_SUMMARY.size))
+            if valid or index:  # pyBigWig writes no index for no values
+                check_index(file, size, index)
+        except StructureError as error:
+            raise InputError(f"{path}: damaged BigWig ({error}); copy or write it again") from error
     if valid and not math.isfinite(largest):
         raise InputError(f"{path}: the largest value is {largest} by the header; leave out or correct such values")
     return math.ceil(largest) if valid else 0

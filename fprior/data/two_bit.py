@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from fprior.data.genome import Genome
+from fprior.data.names import check_name
 from fprior.errors import InputError
 from fprior.sequence import encode
 
@@ -95,7 +96,7 @@ def _read_lengths(path: Path) -> dict[str, int]:
         if version != 0:
             raise InputError(f"{path}: 2bit of version {version}, not 0; write it with faToTwoBit without -long")
         try:
-            offsets = _read_index(file, count)
+            offsets = _read_index(path, file, count)
             lengths = {name: _check_record(file, offset, path.stat().st_size) for name, offset in offsets.items()}
         except _DamageError as error:
             raise _damaged(path, str(error)) from error
@@ -108,7 +109,7 @@ class _DamageError(Exception):
     """What is wrong in the structure of a file."""
 
 
-def _read_index(file: BinaryIO, count: int) -> dict[str, int]:
+def _read_index(path: Path, file: BinaryIO, count: int) -> dict[str, int]:
     """Chromosome → offset of its record."""
     offsets = {}
     for _ in range(count):
@@ -120,6 +121,7 @@ def _read_index(file: BinaryIO, count: int) -> dict[str, int]:
             name = entry[:-4].decode()
         except UnicodeDecodeError as error:
             raise _DamageError("a name in the index is not text") from error
+        check_name(name, path)
         if name in offsets:
             raise _DamageError(f"{name!r} is twice in the index")
         offsets[name] = int.from_bytes(entry[-4:], "little")
