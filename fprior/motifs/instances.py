@@ -11,7 +11,7 @@ from fprior.motifs.patterns import Pattern
 from fprior.sequence import ALPHABET
 
 PERCENTILE = 10  # of the seqlets' own contribution matches, which a call has to reach
-BLOCK = 65_536  # windows compared at a time
+BLOCK = 8_192  # windows compared at a time
 
 
 def call_instances(
@@ -38,12 +38,13 @@ def call_instances(
       percentile: in [0, 100].
 
     Returns:
-      Columns `(K,)`, ordered by locus and start: `locus`, index of the sequence; `start`, `end`; `strand`, "+" where the
-      window reads as the pattern does, else "-"; `contribution_match` in [−1, 1]; `sequence_match`, log-odds in bits;
-      `importance`, the sum of the window's absolute contributions.
+      Columns `(K,)`, ordered by locus and start: `locus`, index of the sequence; `start`, `end`; `strand`, "+" where
+      the window reads as the pattern does, else "-"; `contribution_match` in [−1, 1]; `sequence_match`, its log-odds
+      in bits; `importance`, the sum of the window's absolute contributions.
 
     Raises:
-      InputError: the shapes do not fit, the contributions are not finite, or percentile is not in [0, 100].
+      InputError: the shapes do not fit, contributions of a window that reads like the pattern are not finite,
+        percentile is not in [0, 100], or the pattern has no seqlets.
 
     Source: TF-MoDISco, Shrikumar et al. 2018, for the contribution match.
     """
@@ -51,6 +52,8 @@ def call_instances(
         raise InputError(f"hypothetical (of shape {hypothetical.shape}) must be {(*tokens.shape, 4)}, as tokens are")
     if not 0 <= percentile <= 100:
         raise InputError(f"percentile (={percentile}) must be in [0, 100]")
+    if not len(pattern.seqlet_contributions):
+        raise InputError(f"pattern {pattern.name!r} has no seqlets to learn from how well its instances match")
     kept = pattern.trimmed()
     weights, width = pattern.contributions[kept], kept.stop - kept.start
     threshold = np.percentile(contribution_match(pattern.seqlet_contributions[:, kept], weights), percentile)
