@@ -104,6 +104,14 @@ def default_config() -> ml_collections.ConfigDict:
                 "head": "profile",  # of a profile model: profile or counts
                 "memory_gigabytes": 2.0,  # that a call may take
             },
+            "motifs": {  # in the attributions that the section attribute names
+                "file": "jaspar2026_core_vertebrates",  # known motifs, in MEME's minimal format; or as motif_file above
+                "window": 400,  # bases in the middle of an input that patterns are looked for in; at most the input
+                "max_seqlets": 20_000,  # stretches of high contributions that patterns are made of, of either sign
+                "leiden_runs": 2,  # clusterings with different seeds, of which the best is taken
+                "q_value": 0.05,  # matches to known motifs and enrichments with at most this are called ones
+                "instances": "",  # NAME of the attributions_NAME.h5 to call instances in, in place of the patterns' own
+            },
             "compare": {  # weights that `experiments.compare` tries, and takes the one with the lowest validation loss
                 "smoothness": (0.001, 0.01, 0.1),  # λ of the smoothness prior
                 "sparsity": (0.03, 0.1, 0.3),  # λ of the sparsity prior
@@ -487,6 +495,12 @@ _CHECKS: dict[str, dict[str, Check]] = {
         "task": _at_least(-1),
         "head": _one_of("profile", "counts"),
         "memory_gigabytes": _positive(),
+    },
+    "motifs": {
+        "window": (lambda value: value >= 30 and value % 2 == 0, "must be even and at least 30, a seqlet's width"),
+        "max_seqlets": _at_least(101),
+        "leiden_runs": _at_least(1),
+        "q_value": _share(),
     },
     "compare": {
         **{name: _weights() for name in ("smoothness", "sparsity", "l1", "l2")},

@@ -43,16 +43,28 @@ def known_places(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[
     motifs = read_motifs(evaluate.motif_file, given(evaluate.motifs))
     masks = {name: motif_positions(tokens, matrix) for name, matrix in motifs.items()}
     counts = {}
+    for name, (path, regions) in known_regions(config, dataset).items():
+        masks[name], counts[name] = _regions_at(regions, path, config, dataset, positives)
+    return masks, counts
+
+
+def known_regions(config, dataset: Dataset) -> dict[str, tuple[str, Loci]]:
+    """The file and the regions of each of `config.evaluate.regions`, by name.
+
+    Raises:
+      InputError: a file cannot be read, or the data set has none of its own.
+    """
+    evaluate, found = config.evaluate, {}
     for name, file in zip(given(evaluate.region_names), given(evaluate.regions), strict=True):
         path = dataset.path / OWN[file][0] if file in OWN else file
         if file in OWN and not path.is_file():
-            name, reason = OWN[file]
+            own, reason = OWN[file]
             raise InputError(
-                f"config.evaluate.regions (={evaluate.regions}): {dataset.path} {reason} (it has no {name}); or name a"
+                f"config.evaluate.regions (={evaluate.regions}): {dataset.path} {reason} (it has no {own}); or name a"
                 " BED file"
             )
-        masks[name], counts[name] = _regions_at(read_loci(path), str(path), config, dataset, positives)
-    return masks, counts
+        found[name] = str(path), read_loci(path)
+    return found
 
 
 def _regions_at(

@@ -76,7 +76,15 @@ def test_a_model_takes_every_field_of_its_section(name):
 
 
 def test_sections_that_decide_what_is_learned():
-    assert set(TRAINING) == {"seed", *SECTIONS} - {"speed", "evaluate", "attribute", "compare", "prepare", "simulate"}
+    assert set(TRAINING) == {"seed", *SECTIONS} - {
+        "speed",
+        "evaluate",
+        "attribute",
+        "motifs",
+        "compare",
+        "prepare",
+        "simulate",
+    }
 
 
 # ---- every check fires
@@ -138,6 +146,10 @@ WRONG = {
     "attribute.task": (-2,),
     "attribute.head": ("reads",),
     "attribute.memory_gigabytes": (0.0, -1.0, float("nan")),
+    "motifs.window": (0, 28, 401),
+    "motifs.max_seqlets": (0, 100),
+    "motifs.leiden_runs": (0,),
+    "motifs.q_value": (0.0, 1.5, float("nan")),
     **{f"compare.{name}": ((), (0.0,), (1, 1), ("a",), (-1.0,)) for name in ("smoothness", "sparsity", "l1", "l2")},
     "compare.dropout": ((), (0.5, 1.0)),
     "compare.subset_fraction": (0.0, 1.5),
@@ -273,6 +285,8 @@ PATHS_AND_NAMES = {
     "evaluate.motif_file",
     "attribute.loci",
     "attribute.genome",
+    "motifs.file",
+    "motifs.instances",
     *(f"prepare.{name}" for name in ("output", "name", "genome", "terms")),
     *(f"simulate.{name}" for name in ("output", "name", "task", "motif_file", "motif")),
 }
