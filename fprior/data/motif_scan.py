@@ -14,6 +14,7 @@ from fprior.sequence import ALPHABET, decode
 PSEUDOCOUNT = 0.01  # added to each probability of a matrix, so that none is 0
 FALSE_POSITIVE_RATE = 1e-4  # of a position of random sequence with equal bases, as FIMO has it by default
 SHIPPED = Path(__file__).parent / "jaspar"
+BINS = 1_000  # of the distribution of scores, for each position of a motif
 ROUNDING = 0.02  # by which the probabilities of a position may miss 1: files give as few as two digits
 
 
@@ -64,6 +65,25 @@ def scoring_matrix(probabilities: np.ndarray) -> Any:
     return PositionWeightMatrix(ALPHABET, dict(zip(ALPHABET, smoothed.T.tolist(), strict=True))).log_odds()
 
 
+def score_threshold(matrix: Any, false_positive_rate: float) -> float:
+    """The score, in bits, that a share of `false_positive_rate` of random words with equal bases reaches.
+
+    It is what Biopython's `matrix.distribution(precision=1000).threshold_fpr` returns after a second or two; here the
+    distribution of the sum of scores is built position by position in whole arrays.
+    """
+    scores = np.array([matrix[base] for base in ALPHABET])
+    least, most = min(0.0, scores.min(axis=0).sum()), max(0.0, scores.max(axis=0).sum())
+    bins = BINS * matrix.length
+    step = (most - least) / (bins - 1) or 1.0  # all scores are 0 where a motif prefers no base
+    moves = np.floor(scores / step + 0.5).astype(np.int64)
+    density, index = np.zeros(bins), np.arange(bins)
+    density[-int(np.floor(least / step + 0.5))] = 1
+    for column in moves.T:
+        density = sum(np.bincount(np.clip(index + move, 0, bins - 1), density, bins) for move in column) / len(column)
+    reached = np.searchsorted(np.cumsum(density[::-1]), false_positive_rate)
+    return least + max(bins - 1 - reached, 0) * step
+
+
 def motif_matches(
     tokens: np.ndarray, matrix: Any, false_positive_rate: float = FALSE_POSITIVE_RATE
 ) -> dict[str, np.ndarray]:
@@ -76,7 +96,7 @@ def motif_matches(
       Columns `(M,)`: `sequence`, index; `start`, the first base; `reverse`, whether it is on the opposite strand;
       `score`, the log-odds in bits. A word that matches on both strands is there twice.
     """
-    threshold = matrix.distribution(precision=10**3).threshold_fpr(false_positive_rate)
+    threshold = score_threshold(matrix, false_positive_rate)
     strands = ((False, matrix), (True, matrix.reverse_complement()))
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0))]
     for index, sequence in enumerate(tokens if tokens.shape[1] >= matrix.length else ()):
@@ -84,7 +104,8 @@ def motif_matches(
         for reverse, strand in strands:
             scores = np.atleast_1d(strand.calculate(text))
             start = np.flatnonzero(scores >= threshold)  # NaN, where a base is unknown, is no match
-            found.append((np.full(len(start), index), start, np.full(len(start), reverse), scores[start]))
+            if len(start):
+                found.append((np.full(len(start), index), start, np.full(len(start), reverse), scores[start]))
     names = ("sequence", "start", "reverse", "score")
     return {name: np.concatenate(parts) for name, parts in zip(names, zip(*found, strict=True), strict=True)}
 

@@ -12,6 +12,8 @@ from fprior.data.motif_scan import (
     read_all_motifs,
     read_frequencies,
     read_motifs,
+    score_threshold,
+    scoring_matrix,
 )
 from fprior.errors import InputError
 from fprior.sequence import ALPHABET, UNKNOWN, encode
@@ -135,6 +137,21 @@ def test_false_positives_are_about_as_many_as_promised(name):
     assert np.array_equal(found.all(1), found.any(1))  # a word as long as the motif matches whole, or not
     expected = rate * words
     assert abs(found.all(1).sum() - expected) < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("name", ["MA0139.2", "MA2339.1"])
+def test_threshold_is_that_of_biopython(name):
+    matrix = shipped(name)
+    distribution = matrix.distribution(precision=10**3)
+    for rate in (1e-5, 1e-4, 1e-2, 0.3):
+        assert score_threshold(matrix, rate) == pytest.approx(distribution.threshold_fpr(rate), abs=1e-9)
+
+
+def test_threshold_at_the_ends():
+    """All words reach the least score; and each word that of a motif without preference."""
+    matrix = shipped("MA2339.1")
+    assert score_threshold(matrix, 1) <= sum(min(matrix[base][i] for base in ALPHABET) for i in range(7)) + 0.01
+    assert score_threshold(scoring_matrix(np.full((5, 4), 0.25)), 1e-4) == 0
 
 
 def test_default_rate():
