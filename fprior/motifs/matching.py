@@ -41,7 +41,9 @@ def match(patterns: Sequence[Pattern], motifs: Mapping[str, np.ndarray], *, top:
     """The `top` known motifs most like each pattern, best first, by pattern's name.
 
     Tomtom compares the trimmed probabilities with every motif on both strands. The q-values are Benjamini and
-    Hochberg's over all motifs, for each pattern by itself.
+    Hochberg's over all motifs, for each pattern by itself. Tomtom compares positions as they are, so that stretches
+    where no base is preferred resemble each other too: where a pattern has little information, a small q-value says
+    little.
 
     Args:
       patterns: may be empty.
@@ -54,7 +56,7 @@ def match(patterns: Sequence[Pattern], motifs: Mapping[str, np.ndarray], *, top:
     Source: Gupta et al., Quantifying similarity between motifs, Genome Biology 2007.
     """
     if not motifs:
-        raise InputError("motifs (={}) has none to match with; name a MEME file that has")
+        raise InputError("motifs is empty: there is nothing to match with; give motifs of a MEME file that has some")
     if top < 1:
         raise InputError(f"top (={top}) must be at least 1")
     if not patterns:

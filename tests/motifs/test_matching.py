@@ -83,9 +83,9 @@ def test_what_cannot_be_matched(pattern, motifs, monkeypatch):
 
 @pytest.mark.slow
 def test_planted_motif_is_found_in_jaspar(pattern, motifs):
-    """Read in either direction; and a pattern of noise matches nothing. (Tomtom compiles for a minute or two.)"""
+    """Read in either direction; and one of any words matches nothing. (Tomtom compiles for a minute or two.)"""
     noise = dataclasses.replace(
-        pattern, name="noise", probabilities=np.random.default_rng(8).dirichlet([50] * 4, len(pattern.probabilities))
+        pattern, name="noise", probabilities=np.random.default_rng(8).dirichlet([0.3] * 4, len(pattern.probabilities))
     )
     mirrored = dataclasses.replace(pattern.reverse_complement(), name="mirrored")
     found = match([pattern, mirrored, noise], motifs, top=3)
