@@ -215,11 +215,11 @@ def baseline_section(result: Result, record: Mapping[str, Any]) -> str:
     caption = (
         "What a scan of the same sequences for known motifs finds, without a model: the share of the"
         f" {loci:,} loci and of the split's {result.negatives:,} negatives with a match, and a one-sided Fisher test of"
-        f" the difference, q over all {total['motifs']:,} motifs; {total['enriched']:,} have q ≤ {q_value:g},"
+        f" the difference, q over all {total['motifs']:,} motifs; {total['enriched']:,} have q ≤ {q_value:g} (marked),"
         f" the first {len(rows)} are shown. Motifs of a family find the same places, and negatives that differ in"
         " GC make motifs rich in G and C look enriched. Last: patterns that have the motif among their best matches."
     )
-    return table(rows, columns, caption)
+    return table(rows, columns, caption, {(row, 4) for row, cells in enumerate(rows) if cells[4] <= q_value})
 
 
 def _patterns_like(result: Result) -> dict[str, list[str]]:

@@ -82,7 +82,7 @@ def read_sources(config, dataset: Dataset, path: Path) -> Sources:
     return Sources(
         run=path.name,
         name=name,
-        what=_what(config, dataset),
+        what=what_of(config, dataset),
         origin=f"positives of the split {split}" if split else f"loci of {attributed['settings']['loci']}",
         loci=loci,
         places=places,
@@ -104,7 +104,7 @@ def _regions(config, dataset: Dataset, placed: dict[str, Any]) -> tuple[dict[str
     return regions, "" if regions else "config.evaluate.regions names no regions."
 
 
-def _what(config, dataset: Dataset) -> str:
+def what_of(config, dataset: Dataset) -> str:
     """What was attributed, in words."""
     task = config.attribute.task
     kind = "logit" if config.model.outputs == "labels" else config.attribute.head

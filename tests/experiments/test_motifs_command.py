@@ -9,6 +9,7 @@ import os
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -261,6 +262,21 @@ def test_no_regions_are_named(world, drawn):
     assert "config.evaluate.regions" in (drawn / "motifs_test" / "motifs.html").read_text()
 
 
+@pytest.mark.parametrize(
+    "tasks, task, outputs, head, words",
+    [
+        (("CTCF",), -1, "labels", "profile", "the logit of CTCF"),
+        (("CTCF", "SPI1"), 1, "labels", "profile", "the logit of SPI1"),
+        (("CTCF", "SPI1"), -1, "labels", "profile", "the logits of all 2 tasks"),
+        (("CTCF", "SPI1"), 0, "profiles", "counts", "the counts of CTCF"),
+        (("CTCF",), -1, "profiles", "profile", "the profile of CTCF"),
+    ],
+)
+def test_the_page_says_what_was_attributed(tasks, task, outputs, head, words):
+    config = with_changes(default_config(), {"attribute.task": task, "model.outputs": outputs, "attribute.head": head})
+    assert motifs_sources.what_of(config, SimpleNamespace(tasks=tasks)) == words
+
+
 # ---- nothing is found
 
 
@@ -319,11 +335,14 @@ def test_other_settings_replace_the_whole(world, run, tmp_path, changes):
     assert len(motifs.discover.calls) == 2 and names_in(run / "motifs_test") == FILES
 
 
-def test_other_attributions_are_looked_at_anew(world, run):
-    make(world, run)
-    with h5py.File(run / "attributions_test.h5", "r+") as file:
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_other_attributions_are_looked_at_anew(world, run, split):
+    """Those of the patterns, and those of the instances."""
+    write_attributions(world, run, "valid")
+    make(world, run, **{"motifs.instances": "valid"})
+    with h5py.File(run / f"attributions_{split}.h5", "r+") as file:
         file["hypothetical"][0, 0, 0] += 1
-    make(world, run)
+    make(world, run, **{"motifs.instances": "valid"})
     assert len(motifs.discover.calls) == 2
 
 
@@ -352,6 +371,23 @@ def test_an_error_leaves_what_was_there(world, run, monkeypatch):
     motifs.discover.then = lambda: (_ for _ in ()).throw(InputError("modisco failed"))
     assert refusal(world, run, **{"motifs.leiden_runs": 3}) == "modisco failed"
     assert names_in(run / "motifs_test") == FILES and not list(run.glob(".motifs_test.[no]*"))
+
+
+def test_stopped_between_old_and_new_the_old_is_put_back(tmp_path, monkeypatch):
+    folder = tmp_path / "motifs_test"
+    folder.mkdir()
+    (folder / "old.txt").write_text("")
+    rename = Path.rename
+
+    def stopped_at_the_second(path, target):
+        if path.name.endswith(".new"):
+            raise motifs.Stopped
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped_at_the_second)
+    with pytest.raises(motifs.Stopped), motifs.replaced(folder) as fresh:
+        (fresh / "new.txt").write_text("")
+    assert names_in(tmp_path) == {"motifs_test"} and names_in(folder) == {"old.txt"}
 
 
 def test_what_a_killed_process_left_goes(world, run):
