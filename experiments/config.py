@@ -11,6 +11,7 @@ from pathlib import Path
 import ml_collections
 
 from experiments.attributions import ATTRIBUTIONS
+from experiments.config_kinds import check_kinds
 from experiments.models import MODELS, OUTPUTS, RESERVED, imported, model_config
 from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives, given
 from fprior.attribution.deepshap import REFERENCES
@@ -204,6 +205,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     Raises:
       InputError: names the field, its value and the remedy.
     """
+    _check_kinds(config)
     for section, fields in _CHECKS.items():
         for name, (accepts, remedy) in fields.items():
             value = config[section][name]
@@ -230,6 +232,17 @@ def check_config(config: ml_collections.ConfigDict) -> None:
             f" {data.input_length} bases has {data.input_length // 2} frequencies;"
             " set it to data.input_length / (shortest motif)"
         )
+
+
+def _check_kinds(config: ml_collections.ConfigDict) -> None:
+    own = model_config(config.model.name) if config.model.name in list(MODELS) else {}
+    if set(own) != set(config.model):
+        own = {"name": "", "outputs": ""}  # the others are the user's, or will be refused
+    for name, default in {**default_config(), "model": own}.items():
+        if isinstance(default, Mapping | ml_collections.ConfigDict):
+            check_kinds(f"config.{name}", config[name], default)
+        else:
+            check_kinds("config", config, {name: default})
 
 
 def has_prior(config) -> bool:
@@ -358,7 +371,7 @@ def _one_of(*choices: str) -> Check:
 
 def _positive_integers(least: int = 1) -> Check:
     def accepts(value: object) -> bool:
-        return len(value) >= least and all(isinstance(item, int) and item > 0 for item in value)
+        return len(value) >= least and all(type(item) is int and item > 0 for item in value)
 
     return accepts, f"must be a tuple of {least} or more positive integers"
 

@@ -18,11 +18,12 @@ from experiments.launch import config_file, overrides
 from experiments.models import MODELS, model_config
 from fprior.data.dataset import Dataset
 from fprior.errors import InputError
-from fprior.files import write_json
+from fprior.files import read_json, write_json
 
 RECORD = "run.json"
 RESULT = "result.json"
 PACKAGES = ("fprior", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
+_DAMAGED = "the run is damaged, train it again elsewhere"
 TRAINING = ("seed", "data", "model", "prior", "train")  # the sections of a config that decide what is learned
 
 
@@ -64,22 +65,46 @@ def read_record(workdir: str | None) -> dict[str, Any]:
     """The record of a run.
 
     Raises:
-      InputError: the directory is no run.
+      InputError: the directory is no run, or a damaged one.
     """
     if not workdir:
         raise InputError("--workdir is missing; name the directory of a trained run")
     path = Path(workdir) / RECORD
     if not path.is_file():
         raise InputError(f"--workdir={workdir}: not a run ({RECORD} is missing); run experiments.train there first")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); the run is damaged, train it again elsewhere") from error
+    record = read_json(path, _DAMAGED)
+    if not _has(record, command=str, config=dict, dataset=dict) or not _is_config(record["config"]):
+        raise InputError(f"{path}: not what experiments.train writes there; {_DAMAGED}")
+    if not _has(record["dataset"], files=dict):
+        raise InputError(f"{path}: lists no files of a data set; {_DAMAGED}")
+    return record
+
+
+def _has(value: Any, **fields: type | tuple[type, ...]) -> bool:
+    """Whether a JSON value is an object with such fields; none of them is true or false."""
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(value.get(name), kind) and not isinstance(value[name], bool) for name, kind in fields.items())
+
+
+def _is_config(config: dict[str, Any]) -> bool:
+    sections = [config.get(section) for section in TRAINING if section != "seed"]
+    fitting = all(isinstance(section, dict) and all(map(str.isprintable, section)) for section in sections)
+    return fitting and _has(config, seed=int)
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """How the training of a finished run ended: `ended`, `steps`, `best` and `history`."""
-    return json.loads((path / RESULT).read_text())
+    """How the training of a finished run ended: `ended`, `steps`, `best` and `history`.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
+    result = read_json(path / RESULT, _DAMAGED)
+    whole = _has(result, ended=str, steps=int, best=dict, history=list)
+    entries = [result["best"], *result["history"]] if whole else []
+    if len(entries) < 2 or not all(_has(entry, step=int, epoch=(int, float)) for entry in entries):
+        raise InputError(f"{path / RESULT}: not what experiments.train writes there; {_DAMAGED}")
+    return result
 
 
 def check_config(workdir: str, config) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fprior.errors import InputError
+
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     """Replaces `path` by `content` in one step; on any failure the old file stays as it was."""
@@ -48,6 +50,20 @@ def new_file(path: str | os.PathLike) -> Iterator[Path]:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON, atomically. NaN and infinities are refused: they are not JSON."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike, remedy: str) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+      InputError: the file is missing, or no JSON; the message names it and ends in the remedy.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not JSON ({' '.join(str(error).split())}); {remedy}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: not JSON (nested too deep); {remedy}") from error
 
 
 @contextlib.contextmanager

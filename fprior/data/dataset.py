@@ -3,14 +3,13 @@
     manifest.json   what it is made of: inputs with checksums, settings, counts of everything kept and dropped
     tokens.npy      uint8 `(bases,)`: the letters of all stored windows, overlapping windows stored once
     tracks.npy      unsigned integers `(bases, columns)`, where there are any: counts at the same bases (`TrackLayout`)
-    loci.npz        parallel arrays, one element a locus (`Loci columns` below)
+    loci.npz        parallel arrays, one element a locus (`COLUMNS` of dataset_checks)
 
 `tokens.npy.gz` stands for `tokens.npy` where size matters more than being mapped into memory, `tracks.npy.gz` likewise.
 """
 
 import contextlib
 import gzip
-import json
 import os
 import zipfile
 import zlib
@@ -21,29 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from fprior.data.dataset_checks import COLUMNS as _COLUMNS
+from fprior.data.dataset_checks import FORMAT, UNUSED, check_loci, check_manifest
 from fprior.data.splits import TRAIN
 from fprior.errors import InputError
-from fprior.files import new_directory, sha256, write_json
+from fprior.files import new_directory, read_json, sha256, write_json
 
-FORMAT = 1
 SHIPPED = Path(__file__).parent.parent / "datasets"
-
-# Loci columns: name → (dtype kind, trailing dimensions). `start` and `end` bound the stored window, `offset` is
-# where it starts in the tokens, `split` is 0 train, 1 valid, 2 test, `labels` are 1, 0, or −1 for ambiguous.
-_COLUMNS = {
-    "chromosome": "U",
-    "start": "i",
-    "end": "i",
-    "offset": "i",
-    "split": "u",
-    "labels": "i",
-    "signal": "f",
-}
-
-
-UNUSED = 255  # in place of a split, for loci that are left out
-
-CONTROLS = ("none", "shared", "matched")
 
 
 @dataclass(frozen=True)
@@ -160,18 +143,8 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
             f"{name}: no data set is there (no manifest.json); make one with `python -m experiments.prepare`,"
             f" or use one that ships with fprior: {', '.join(shipped)}"
         )
-    try:
-        manifest = json.loads(manifest_path.read_text())
-    except ValueError as error:
-        raise InputError(f"{manifest_path}: not JSON ({error}); prepare the data set again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{manifest_path}: not a data set of format {FORMAT}; prepare it again with this version")
-    absent = [name for name in ("window", "tasks", "bases", "files") if name not in manifest]
-    if absent:
-        raise InputError(f"{manifest_path}: {absent[0]!r} is missing; prepare the data set again")
-    described = manifest.get("tracks")
-    if described and (described.get("strands") not in (1, 2) or described.get("controls") not in CONTROLS):
-        raise InputError(f"{manifest_path}: 'tracks' does not say strands and controls; prepare the data set again")
+    manifest = read_json(manifest_path, "prepare the data set again")
+    check_manifest(manifest_path, manifest)
     for file, checksum in manifest["files"].items():
         # Checking 3 GB of tokens at every start would take longer than reading them: their size is checked below.
         if not (path / file).is_file():
@@ -183,6 +156,7 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
             loci = {column: archive[column] for column in _COLUMNS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path / 'loci.npz'}: cannot be read ({error}); prepare the data set again") from error
+    check_loci(path / "loci.npz", manifest, loci)
     shape = (manifest["bases"],)
     tokens = _load_array(path, manifest, "tokens", shape, "u")
     if tokens.dtype != np.uint8:
@@ -232,8 +206,8 @@ def save_dataset(
     Args:
       path: the directory, which must not exist.
       manifest: `name`, `window`, `tasks` and whatever else tells where the data come from, with tracks also
-        `tracks`: `{"strands": 1 or 2, "controls": one of CONTROLS}`; the format, the number of bases and the
-        checksums of the files are added.
+        `tracks`: `{"strands": 1 or 2, "controls": "none", "shared" or "matched"}`; the format, the number of bases
+        and the checksums of the files are added.
       tokens: uint8 `(bases,)`, or pieces of it in order, so that no more than one has to be in memory.
       loci: the columns of the module's docstring.
       bases: the length of all pieces together, where tokens are pieces.
