@@ -100,7 +100,15 @@ def _title(result: Result, one: Pattern) -> str:
 
 def matches_section(result: Result, record: Mapping[str, Any]) -> str:
     rows = [
-        [one.name, match.motif, match.p_value, match.q_value, match.overlap, match.offset, match.strand]
+        [
+            one.name,
+            match.motif,
+            match.p_value,
+            match.q_value,
+            match.overlap,
+            match.offset,
+            match.strand.replace("-", "−"),
+        ]
         for one in result.patterns
         for match in result.matches[one.name]
     ]
@@ -112,7 +120,7 @@ def matches_section(result: Result, record: Mapping[str, Any]) -> str:
         f" {record['settings']['motifs']['file']}, by Tomtom's comparison of the trimmed base frequencies. q is the"
         f" false discovery rate over all known motifs (marked: q ≤ {q_value:g}); overlap and offset in bases;"
         " on the strand − the known motif's opposite strand is aligned. Factors of a family share their motif: the"
-        " name is one of several that fit."
+        " name is one of several that fit; and where a pattern has little information, a small q says little."
     )
     return table(rows, columns, caption, significant)
 
@@ -140,7 +148,7 @@ def instances_section(result: Result, record: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
-INSTANCE = ["place", "strand", "pattern", "importance", "contributions", "sequence, bits", "in the input"]
+INSTANCE = ["place", "strand", "pattern", "importance", "contributions", "bits", "in the input"]
 TOP_CAPTION = (
     "The most important instances. Positions are 0-based and half-open, as in BED. All of them are in instances.bed,"
     " whose score is 1,000 times the contribution match; where inputs overlap, a place may be there once for each."
