@@ -100,27 +100,20 @@ def _title(result: Result, one: Pattern) -> str:
 
 def matches_section(result: Result, record: Mapping[str, Any]) -> str:
     rows = [
-        [
-            one.name,
-            match.motif,
-            match.p_value,
-            match.q_value,
-            match.overlap,
-            match.offset,
-            match.strand.replace("-", "−"),
-        ]
-        for one in result.patterns
-        for match in result.matches[one.name]
+        [one["name"], one["information_bits"], match["motif"], match["p_value"], match["q_value"], match["overlap"]]
+        + [match["offset"], match["strand"].replace("-", "−")]
+        for one in record["patterns"]
+        for match in one["matches"]
     ]
     q_value = result.sources.q_value
-    significant = {(row, 3) for row, cells in enumerate(rows) if cells[3] <= q_value}
-    columns = ["pattern", "known motif", "p", "q", "overlap", "offset", "strand"]
+    significant = {(row, 4) for row, cells in enumerate(rows) if cells[4] <= q_value}
+    columns = ["pattern", "its bits", "known motif", "p", "q", "overlap", "offset", "strand"]
     caption = (
         f"The best matches of every pattern among the {len(result.sources.motifs):,} motifs of"
         f" {record['settings']['motifs']['file']}, by Tomtom's comparison of the trimmed base frequencies. q is the"
         f" false discovery rate over all known motifs (marked: q ≤ {q_value:g}); overlap and offset in bases;"
         " on the strand − the known motif's opposite strand is aligned. Factors of a family share their motif: the"
-        " name is one of several that fit; and where a pattern has little information, a small q says little."
+        " name is one of several that fit; and where a pattern has few bits, a small q says little."
     )
     return table(rows, columns, caption, significant)
 
