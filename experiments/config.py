@@ -31,6 +31,7 @@ def default_config() -> ml_collections.ConfigDict:
         {
             "seed": 0,  # keys the parameters, the order of the data, jitter and dropout
             "num_models": 1,  # models trained in one program, with seeds seed, seed + 1, …
+            "distributed": False,  # this process is one of several: see experiments/devices.py
             "data": {
                 "dataset": "",  # a directory made by experiments.prepare, or the name of one that ships with fprior
                 "input_length": 1000,  # bases the model reads

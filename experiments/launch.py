@@ -1,5 +1,6 @@
 """What the command lines share: flags, the config, and one-line errors."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from experiments.config import check_config
+from experiments.devices import heard, join_processes
 from fprior.errors import InputError
 
 USAGE_STATUS = 2
@@ -20,12 +22,13 @@ FLAGS = flags.FLAGS
 CONFIG = config_flags.DEFINE_config_file("config", None, "configs/NAME.py; fields: --config.section.field=value")
 
 
-def launch(main: Callable[..., None], *, needs_config: bool = True, **strings: str) -> None:
+def launch(main: Callable[..., None], *, needs_config: bool = True, processes: bool = False, **strings: str) -> None:
     """Runs `main(config, **values)` with the config and string flags of the command line.
 
     Args:
       main: the command.
       needs_config: False for a command without --config; it is called as `main(**values)`.
+      processes: whether it can be several processes, which `config.distributed` makes of it.
       strings: flag name → help text, flags of the command besides --config.
 
     Wrong input ends in one line on standard error and exit status 2.
@@ -33,10 +36,20 @@ def launch(main: Callable[..., None], *, needs_config: bool = True, **strings: s
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file it writes
     holders = {name: flags.DEFINE_string(name, None, text) for name, text in strings.items()}
     keep_compiled_programs()
+    speaking = contextlib.nullcontext()
     try:
         config = parse(sys.argv, needs_config=needs_config)
         values = {name: holder.value for name, holder in holders.items()}
-        main(*([config] if needs_config else []), **values)
+        if config is not None and config.distributed:
+            if not processes:
+                raise InputError(
+                    "config.distributed (=True) is for experiments.train; run this command in one process, with"
+                    " --config.distributed=False"
+                )
+            join_processes()
+            speaking = heard()
+        with speaking:
+            main(*([config] if needs_config else []), **values)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USAGE_STATUS)

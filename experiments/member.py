@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from experiments.config import with_changes
@@ -15,6 +16,7 @@ from fprior.errors import InputError
 from fprior.files import write_json
 from fprior.training.checkpoint import Checkpoints
 from fprior.training.log import Log
+from fprior.training.processes import agreed, by_the_first, leads
 from fprior.training.state import State
 from fprior.training.step import Recipe
 
@@ -43,19 +45,22 @@ def member_directories(config, workdir: str | None) -> list[str | None]:
 
 
 class Member:
-    """What is written and remembered of one model; all that must survive a restart is in its checkpoints."""
+    """What is written and remembered of one model; all that must survive a restart is in its checkpoints.
+
+    Of several processes each has one. They go through the same calls; the first alone writes, but for checkpoints.
+    """
 
     def __init__(self, config, path: Path, checkpoints: Checkpoints):
         self.path, self.seed = path, config.seed
         self.history: list[dict[str, float]] = []
-        self.finished = (path / RESULT).exists()
+        self.finished = bool(agreed(np.bool_((path / RESULT).exists())))
         self._config, self._checkpoints = config, checkpoints
         self._validation: Validation | None = None
         self._log: Log | None = None
 
     def latest_step(self) -> int:
         """The step of the newest checkpoint, 0 if there is none."""
-        return self._checkpoints.step("latest") or 0
+        return int(agreed(np.int32(self._checkpoints.step("latest") or 0)))
 
     def restore(self, state: State, step: int) -> State:
         """The state at the checkpoint of that step, of which it takes up the history; at step 0 the given one."""
@@ -64,14 +69,19 @@ class Member:
             self.history = progress["history"]
         return state
 
-    def open_log(self, step: int, dataset: Dataset, recipe: Recipe) -> Log:
+    @contextlib.contextmanager
+    def open_log(self, step: int, dataset: Dataset, recipe: Recipe) -> Iterator[None]:
         """Opens what is needed to go on from that step."""
         self._validation = Validation(self._config, dataset, recipe)
-        self._log = Log(self.path, step)
-        return self._log
+        if not leads():
+            yield
+            return
+        with Log(self.path, step) as self._log:
+            yield
 
     def write(self, kind: str, step: int, epoch: float, values: dict[str, float]) -> None:
-        self._log.write(kind, step, epoch, values)
+        if leads():
+            self._log.write(kind, step, epoch, values)
 
     def save(self, state: State) -> None:
         """Writes the checkpoint from which training resumes."""
@@ -91,12 +101,14 @@ class Member:
         """Writes the result, which ends this model's training."""
         self.finished = True
         best, steps = self.best(), self.history[-1]["step"]
-        write_json(self.path / RESULT, {"ended": reason, "steps": steps, "best": best, "history": self.history})
+        if leads():
+            write_json(self.path / RESULT, {"ended": reason, "steps": steps, "best": best, "history": self.history})
         tqdm.write(f"{self.path}: finished ({reason}); best epoch {best['epoch']:.0f}", file=sys.stdout)
 
     def validate(self, state: State, step: int, epoch: float) -> None:
         """Measures the validation split; keeps the state if it is the best so far."""
         values = self._validation(state)
+        values = dict(zip(values, map(float, agreed(np.array(list(values.values())))), strict=True))
         self.history.append({"step": step, "epoch": epoch, **values})
         self.write("validation", step, epoch, values)
         text = ", ".join(f"{name.removeprefix('loss/')} {value:.4f}" for name, value in values.items())
@@ -114,11 +126,17 @@ def no_gain(losses: Sequence[float], patience: int, gain: float) -> bool:
 
 @contextlib.contextmanager
 def open_members(config, workdir: str | None, dataset: Dataset) -> Iterator[Sequence[Member]]:
-    """Opens the directories of all models of a run, for this process alone."""
+    """Opens the directories of all models of a run, for this program alone."""
+    configs, directories = member_configs(config), member_directories(config, workdir)
     with contextlib.ExitStack() as stack:
+        by_the_first(
+            lambda: [
+                stack.enter_context(run_directory(directory, one, dataset))
+                for one, directory in zip(configs, directories, strict=True)
+            ]
+        )
         members = []
-        for one, directory in zip(member_configs(config), member_directories(config, workdir), strict=True):
-            path = stack.enter_context(run_directory(directory, one, dataset))
-            checkpoints = stack.enter_context(Checkpoints(path / "checkpoints"))
-            members.append(Member(one, path, checkpoints))
+        for one, directory in zip(configs, directories, strict=True):
+            checkpoints = stack.enter_context(Checkpoints(Path(directory) / "checkpoints"))
+            members.append(Member(one, Path(directory), checkpoints))
         yield members

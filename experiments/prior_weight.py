@@ -15,6 +15,7 @@ from experiments.validation import Validation
 from fprior.data.dataset import Dataset
 from fprior.errors import InputError
 from fprior.files import write_json
+from fprior.training.processes import leads
 
 RECORD = "prior_weight.json"
 SHARE = 0.5  # of the loss
@@ -63,8 +64,9 @@ def weight_of(config, dataset: Dataset, paths: list[Path]) -> float:
         f" {measured['steps']} steps without the prior",
         file=sys.stderr,
     )
-    for path in reversed(paths):  # the first directory's is the one that is looked for
-        write_json(path / RECORD, measured)
+    if leads():
+        for path in reversed(paths):  # the first directory's is the one that is looked for
+            write_json(path / RECORD, measured)
     return measured["weight"]
 
 

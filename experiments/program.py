@@ -1,21 +1,36 @@
 """The compiled training step of one model or of several, and the data that it is fed.
 
 It is compiled once, before the first step; from then on nothing is traced again. States are donated. Examples lie on
-the device, or their windows are gathered on the host ahead of the step that needs them.
+the device, or their windows are gathered on the host ahead of the step that needs them. With a mesh of devices the
+examples lie on each of them; of windows every process gathers those that its own devices work on.
 """
 
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from fprior.data.batches import Ahead, Batch, BatchPlan, Examples, HostWindows, Windows, assemble, batch_at, examples_of
 from fprior.data.dataset import Dataset
 from fprior.data.splits import TRAIN
+from fprior.training.processes import agreed
+from fprior.training.sharding import (
+    DATA,
+    EVERYWHERE,
+    MODELS,
+    by_models,
+    from_host,
+    from_process,
+    moved,
+    on_every_device,
+    own_block,
+)
 from fprior.training.state import State
 from fprior.training.step import Recipe, gradient_report, train_step, train_steps
 
@@ -27,7 +42,8 @@ Numbers = dict[str, jax.Array]
 class Program:
     """Training steps of models that differ in their seeds alone; a context manager.
 
-    With one seed `states` is a `State`; with N, its leaves have a first axis of N models.
+    With one seed `states` is a `State`; with N, its leaves have a first axis of N models. With a mesh in the recipe
+    they lie on its devices, as `stack_states` leaves them.
 
     Attributes:
       steps_per_call: the most steps that one call makes.
@@ -36,17 +52,24 @@ class Program:
 
     def __init__(self, config, recipe: Recipe, plan: BatchPlan, dataset: Dataset, seeds: Sequence[int]):
         self.steps_per_call = config.speed.steps_per_call
-        self.on_device = {"auto": fits_on_device(dataset, plan), "device": True, "host": False}[config.speed.placement]
-        self._recipe, self._plan, self._models = recipe, plan, len(seeds)
+        self._recipe, self._plan, self._models, self._mesh = recipe, plan, len(seeds), recipe.mesh
+        fits = fits_on_device(dataset, plan)
+        if self._mesh is not None:
+            fits = bool(agreed(np.bool_(fits)))
+        self.on_device = {"auto": fits, "device": True, "host": False}[config.speed.placement]
         self._in_turn = {"auto": jax.default_backend() == "cpu", "turn": True, "vmap": False}[config.speed.models]
         self._step: Any = None
-        self._report = jax.jit(self._over_models(self._report_of_one))
+        self._report = jax.jit(self._over_models(self._report_of_one), **self._placed(EVERYWHERE))
         if self.on_device:
-            self._examples = examples_of(dataset, TRAIN, tracks=plan.layout is not None)
+            how = {} if self._mesh is None else {"place": partial(from_host, mesh=self._mesh)}
+            self._examples = examples_of(dataset, TRAIN, tracks=plan.layout is not None, **how)
         else:
             windows = HostWindows(dataset, TRAIN, plan)
-            depth = 2 * self.steps_per_call
-            self._ahead = Ahead(lambda step: _stack([windows(seed, step) for seed in seeds]), depth=depth)
+            models, self._rows = own_block(self._mesh, len(seeds), plan.positives + plan.negatives)
+            self._own_models, depth = models, 2 * self.steps_per_call
+            self._ahead = Ahead(
+                lambda step: _stack([windows(seeds[model], step, self._rows) for model in models]), depth=depth
+            )
 
     def __enter__(self) -> "Program":
         return self
@@ -59,18 +82,20 @@ class Program:
         """Compiles the step for states like these; returns the seconds it took."""
         call = self._over_models(self._one_step if self.steps_per_call == 1 else self._several_steps)
         arguments = self._arguments(step, 1)
+        placed = self._placed(spec_of(self._models), EVERYWHERE)
         began = time.perf_counter()
-        self._step = jax.jit(call, donate_argnums=0).lower(states, *arguments).compile()
+        self._step = jax.jit(call, donate_argnums=0, **placed).lower(states, *arguments).compile()
         return time.perf_counter() - began
 
     def __call__(self, states: State, step: int, count: int) -> tuple[State, Numbers]:
         """Makes `count` steps, the next of which is `step`; returns the states and the numbers for `to_host`."""
-        with jax.transfer_guard("disallow"):  # nothing moves between host and device unless it is asked for
-            return self._step(states, *self._arguments(step, count))
+        arguments = self._arguments(step, count)
+        with jax.transfer_guard("disallow"):  # nothing else moves between host and device
+            return self._step(states, *arguments)
 
     def report(self, states: State, step: int) -> list[dict[str, float]]:
         """For each model the `gradient_report` of the step to come, which is `step`."""
-        source = self._examples if self.on_device else jax.device_put(self._windows(step))
+        source = self._examples if self.on_device else self._put(self._windows(step))
         return self.to_host(self._report(states, source), 1)[0]
 
     def to_host(self, numbers: Numbers, count: int) -> list[list[dict[str, float]]]:
@@ -96,13 +121,14 @@ class Program:
     def _batch(self, state: State, source: Examples | Windows) -> Batch:
         if self.on_device:
             return batch_at(source, self._plan, state.seed, state.step)
-        return assemble(source, self._plan)
+        # On every device: it works on other rows of the batch than of the windows, and letters are quickly sent.
+        return assemble(on_every_device(source, self._mesh), self._plan)
 
     def _over_models(self, function: Callable) -> Callable:
         """The function of one model's state and source as one of all models'.
 
         A CPU is busy with one model and gains nothing from several at a time, whose convolutions it would have to
-        take apart again; an accelerator has room for more.
+        take apart again; an accelerator has room for more. Devices that have models of their own work side by side.
         """
         if self._models == 1:
             return function
@@ -116,7 +142,21 @@ class Program:
                 return jax.lax.map(lambda state: function(state, source, *rest), states)
             return jax.lax.map(lambda pair: function(*pair, *rest), (states, source))
 
-        return in_turn if self._in_turn else at_once
+        stacked = PartitionSpec(MODELS)
+        in_specs = (stacked, EVERYWHERE if self.on_device else stacked)
+
+        def on_devices(states: State, source: Examples | Windows, *rest: jax.Array) -> Any:
+            call, specs = in_turn if self._in_turn else at_once, (*in_specs, *(EVERYWHERE for _ in rest))
+            return by_models(call, self._mesh, specs)(states, source, *rest)
+
+        return on_devices
+
+    def _placed(self, *specs: PartitionSpec) -> dict[str, Any]:
+        """Where the results of a compiled function are to lie, for `jax.jit`."""
+        if self._mesh is None:
+            return {}
+        shardings = tuple(NamedSharding(self._mesh, spec) for spec in specs)
+        return {"out_shardings": shardings if len(specs) > 1 else shardings[0]}
 
     def _windows(self, step: int) -> Windows:
         """The windows of a step, of all models if there are several."""
@@ -128,25 +168,53 @@ class Program:
         if self.on_device:
             source = self._examples
         elif self.steps_per_call == 1:
-            source = jax.device_put(self._windows(step))
+            source = self._put(self._windows(step))
         else:
             steps = [self._windows(step + min(i, count - 1)) for i in range(self.steps_per_call)]
-            source = jax.device_put(_stack(steps, axis=0 if self._models == 1 else 1))
-        return (source,) if self.steps_per_call == 1 else (source, jax.device_put(np.int32(count)))
+            source = self._put(_stack(steps, axis=0 if self._models == 1 else 1), steps=True)
+        if self.steps_per_call == 1:
+            return (source,)
+        return source, jax.device_put(np.int32(count)) if self._mesh is None else from_host(np.int32(count), self._mesh)
+
+    def _put(self, windows: Windows, *, steps: bool = False) -> Windows:
+        """Windows of this process on the device, or as its part of those on all devices.
+
+        Their axes: the models if there are several, the steps of a call if it makes several, rows, and what a row has.
+        """
+        if self._mesh is None:
+            return jax.device_put(windows)
+        models, rows = ([self._models] if self._models > 1 else []), self._plan.positives + self._plan.negatives
+        shape = [*models, *([self.steps_per_call] if steps else []), rows]
+        first = [*(self._own_models.start for _ in models), *([0] if steps else []), self._rows.start]
+        spec = PartitionSpec(*(MODELS for _ in models), *([None] if steps else []), DATA)
+        sharding = NamedSharding(self._mesh, spec)
+
+        def put(leaf: np.ndarray) -> jax.Array:
+            rest = leaf.shape[len(shape) :]
+            return from_process(leaf, (*first, *(0 for _ in rest)), (*shape, *rest), sharding)
+
+        return jax.tree.map(put, windows)
 
 
 def _stack(trees: Sequence[Any], axis: int = 0) -> Any:
     return jax.tree.map(lambda *leaves: np.stack(leaves, axis), *trees)
 
 
-def stack_states(states: Sequence[State]) -> State:
-    """One state of several models, as `Program` takes it."""
-    return states[0] if len(states) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+def spec_of(models: int) -> PartitionSpec:
+    """How states of so many models lie on a mesh."""
+    return EVERYWHERE if models == 1 else PartitionSpec(MODELS)
 
 
-def state_of(states: State, model: int, models: int) -> State:
-    """One model's own state out of it."""
-    return states if models == 1 else jax.tree.map(lambda leaf: leaf[model], states)
+def stack_states(states: Sequence[State], mesh: Mesh | None = None) -> State:
+    """One state of several models, as `Program` takes it; theirs lie on every device of the mesh."""
+    if len(states) == 1:
+        return states[0]
+    return moved(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), mesh, spec_of(len(states)))
+
+
+def state_of(states: State, model: int, models: int, mesh: Mesh | None = None) -> State:
+    """One model's own state out of it, on every device of the mesh."""
+    return states if models == 1 else moved(jax.tree.map(lambda leaf: leaf[model], states), mesh)
 
 
 def fits_on_device(dataset: Dataset, plan: BatchPlan) -> bool:

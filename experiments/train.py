@@ -5,11 +5,14 @@
 The same command goes on where an interrupted run stopped, and ends in the same parameters to the bit. SIGTERM and
 Ctrl-C save first. The directory holds the record of the run, its log (log.jsonl, tensorboard/) and checkpoints of
 the latest state and of the best epoch. With `--config.num_models=N` it holds N such directories, seed_0, seed_1, …,
-each what a run with that seed alone would leave.
+each what a run with that seed alone would leave. All devices share the work; with `--config.distributed=True` those of
+several processes, each started with this same command (see experiments/devices.py and the README).
 """
 
 import contextlib
+import dataclasses
 import math
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.build import batch_plan, dataset_of, initial_state, model_of, recipe_of
+from experiments.devices import mesh_of
 from experiments.launch import launch, seconds_since_start
 from experiments.member import Member, open_members
 from experiments.prior_weight import weight_of
@@ -26,6 +30,8 @@ from experiments.validation import SCORE
 from fprior.data.batches import pools_of
 from fprior.data.splits import TRAIN, VALID
 from fprior.errors import InputError
+from fprior.training.processes import agreed, stop_is_due
+from fprior.training.sharding import from_host
 from fprior.training.state import State
 from fprior.training.step import Recipe
 
@@ -33,10 +39,11 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, ends {eta
 
 
 def main(config, workdir: str | None) -> None:
-    stop = StopRequest()
+    stop = StopRequest(config.distributed)
     dataset = dataset_of(config)
     plan = batch_plan(config, dataset)
     steps_per_epoch = math.ceil(len(pools_of(dataset, TRAIN).positives) / plan.positives)
+    mesh = mesh_of(config, plan)
     pools_of(dataset, VALID)  # raises where there is nothing to validate on
     model_of(config, dataset)  # raises where a model of the user's own cannot be made, before anything is written
     with open_members(config, workdir, dataset) as members:
@@ -44,18 +51,22 @@ def main(config, workdir: str | None) -> None:
             print(f"{workdir}: this run is finished; choose another --workdir to train again")
             return
         automatic = config.prior.weight == "auto"
-        weight = weight_of(config, dataset, [member.path for member in members]) if automatic else config.prior.weight
-        recipe = recipe_of(config, dataset, plan, steps_per_epoch, weight)
+        weight = config.prior.weight
+        if automatic:
+            weight = float(agreed(np.float64(weight_of(config, dataset, [member.path for member in members]))))
+        recipe = dataclasses.replace(recipe_of(config, dataset, plan, steps_per_epoch, weight), mesh=mesh)
         warn_of_noise(recipe)
         # Killed between two models' checkpoints, they go on from the step that all of them have. Finished ones only
         # keep their place: what the others compute must not depend on how many are left.
         step = min(member.latest_step() for member in members if not member.finished)
         initial = [initial_state(config, dataset, recipe.model, member.seed) for member in members]
+        initial = [from_host(agreed(state), mesh) for state in initial]
         states = stack_states(
             [
                 state.replace(step=state.step + step) if member.finished else member.restore(state, step)
                 for member, state in zip(members, initial, strict=True)
-            ]
+            ],
+            mesh,
         )
         with contextlib.ExitStack() as stack:
             for member in members:
@@ -65,7 +76,7 @@ def main(config, workdir: str | None) -> None:
             compiling = program.compile(states, step)
             print(
                 f"started in {seconds_since_start() - compiling:.1f} s, the step compiled in {compiling:.1f} s;"
-                f" data on the {'device' if program.on_device else 'host'}",
+                f" data on the {'device' if program.on_device else 'host'}{_layout(recipe)}",
                 file=sys.stderr,
             )
             Run(config, recipe, members, program, steps_per_epoch, stop).train(states, step)
@@ -82,16 +93,32 @@ def warn_of_noise(recipe: Recipe) -> None:
         )
 
 
-class StopRequest:
-    """Turns SIGTERM and Ctrl-C into a wish that the loop grants after its next step."""
+def _layout(recipe: Recipe) -> str:
+    if recipe.mesh is None:
+        return ""
+    return f"; {recipe.mesh.size} devices: " + " × ".join(f"{size} {axis}" for axis, size in recipe.mesh.shape.items())
 
-    def __init__(self):
-        self.made = False
+
+class StopRequest:
+    """Turns SIGTERM and Ctrl-C into a wish that the loop grants after its next step.
+
+    Several processes stop after the same step. JAX itself listens for SIGTERM then, and tells all of them.
+    """
+
+    def __init__(self, together: bool):
+        self._made, self._together = False, together
+        if self._together:
+            signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+            return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._make)
 
     def _make(self, *_: object) -> None:
-        self.made = True
+        self._made = True
+
+    def granted(self, step: int, count: int) -> bool:
+        """Whether to stop after this step, which is the last of so many since the last call."""
+        return stop_is_due(step - count + 1, step) if self._together else self._made
 
 
 class Run:
@@ -108,7 +135,7 @@ class Run:
     ):
         self._train, self._has_prior = config.train, recipe.prior is not None
         self._score, self._score_name = SCORE[config.model.outputs]
-        self._members, self._program = members, program
+        self._members, self._program, self._mesh = members, program, recipe.mesh
         self._steps_per_epoch = steps_per_epoch
         self._total = config.train.epochs * steps_per_epoch
         self._stop = stop
@@ -128,12 +155,12 @@ class Run:
                 pending = (step, count, numbers)
                 step += count
                 bar.update(count)
-                epoch_ends = step % self._steps_per_epoch == 0
-                if not (epoch_ends or self._stop.made or step % self._train.checkpoint_every == 0):
+                epoch_ends, stops = step % self._steps_per_epoch == 0, self._stop.granted(step, count)
+                if not (epoch_ends or stops or step % self._train.checkpoint_every == 0):
                     continue
                 pending = self._log_steps(pending, bar)  # also makes sure that what is saved is finite
                 self._save(states, step, epoch_ends)
-                if self._stop.made:
+                if stops:
                     return
         for _, member in self._training():
             member.finish("epochs")
@@ -151,7 +178,7 @@ class Run:
 
     def _save(self, states: State, step: int, epoch_ends: bool) -> None:
         for place, member in self._training():
-            state = state_of(states, place, len(self._members))
+            state = state_of(states, place, len(self._members), self._mesh)
             if epoch_ends:
                 member.validate(state, step, step / self._steps_per_epoch)
             member.save(state)
@@ -202,4 +229,4 @@ class Run:
 
 
 if __name__ == "__main__":
-    launch(main, workdir="directory of the run")
+    launch(main, processes=True, workdir="directory of the run")

@@ -20,7 +20,10 @@ SCORE = {"labels": ("auroc", "auROC"), "profiles": ("nats_per_read", "nats per r
 
 
 class Validation:
-    """Measures states of one run's model: the losses, weighted like those of training, and its score."""
+    """Measures states of one run's model: the losses, weighted like those of training, and its score.
+
+    The devices of the recipe's mesh share the sequences; a state must lie on all of them.
+    """
 
     def __init__(self, config, dataset: Dataset, recipe: Recipe, most: int | None = None):
         """`most` is how many positives and negatives are measured at most, spread over the split; None is all."""
@@ -46,7 +49,7 @@ class Validation:
     def _labels(self, variables: Any) -> dict[str, float]:
         loci = np.concatenate([self._positives, self._negatives])
         labels = self._dataset.loci["labels"][loci]
-        logits = predict(self._model, variables, *self._inputs(loci))
+        logits = predict(self._model, variables, *self._inputs(loci), mesh=self._recipe.mesh)
         loss = binary_cross_entropy(logits, labels, class_averaged=self._recipe.problem.class_averaged)
         probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
         auroc = binary_performance(labels, probabilities)["auroc"]
@@ -58,7 +61,8 @@ class Validation:
         for loci in (self._positives, self._negatives):
             profiles, controls = self._counts(loci)
             tokens, batch_size = self._inputs(loci)
-            parts.append(profile_losses(self._model, variables, tokens, profiles, batch_size, controls=controls))
+            how = {"controls": controls, "mesh": self._recipe.mesh}
+            parts.append(profile_losses(self._model, variables, tokens, profiles, batch_size, **how))
         profile, counts = (
             np.mean([part[name].mean(dtype=np.float64) for part in parts]) for name in ("profile", "counts")
         )
@@ -79,6 +83,7 @@ class Validation:
             attribution=attribution_of(self._recipe),
             problem=self._recipe.problem,
             controls=self._counts(self._positives)[1] if self._config.model.outputs == "profiles" else None,
+            mesh=self._recipe.mesh,
         )
         return float(jnp.mean(self._recipe.prior(np.abs(tracks))))
 

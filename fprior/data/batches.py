@@ -131,8 +131,12 @@ def pools_of(dataset: Dataset, split: int) -> Pools:
     return pools
 
 
-def examples_of(dataset: Dataset, split: int, *, tracks: bool = False) -> Examples:
+def examples_of(
+    dataset: Dataset, split: int, *, tracks: bool = False, place: Callable[[np.ndarray], jax.Array] = jnp.asarray
+) -> Examples:
     """The examples of one split on the device, ready for `batch_at`; with the data set's tracks, if asked for.
+
+    `place` puts an array where it is to lie.
 
     Raises:
       InputError: the split has no positives or no negatives, or the tokens are too many for 32-bit indices.
@@ -143,11 +147,11 @@ def examples_of(dataset: Dataset, split: int, *, tracks: bool = False) -> Exampl
             " from the host"
         )
     return Examples(
-        tokens=jnp.asarray(dataset.tokens),
-        offsets=jnp.asarray(dataset.loci["offset"], jnp.int32),
-        labels=jnp.asarray(dataset.loci["labels"], jnp.int8),
-        pools=jax.tree.map(jnp.asarray, pools_of(dataset, split)),
-        tracks=jnp.asarray(dataset.tracks) if tracks else None,
+        tokens=place(dataset.tokens),
+        offsets=place(dataset.loci["offset"].astype(np.int32)),
+        labels=place(dataset.loci["labels"].astype(np.int8)),
+        pools=jax.tree.map(place, pools_of(dataset, split)),
+        tracks=place(dataset.tracks) if tracks else None,
     )
 
 
@@ -227,11 +231,11 @@ class HostWindows:
             self._pools = jax.tree.map(jnp.asarray, pools)
         self._draw = jax.jit(partial(draw, plan=plan))
 
-    def __call__(self, seed: int, step: int) -> Windows:
-        """NumPy arrays: the windows of a step's batch."""
+    def __call__(self, seed: int, step: int, rows: range | None = None) -> Windows:
+        """NumPy arrays: the windows of a step's batch, or those of some of its rows."""
         with jax.default_device(self._host):
             drawn = self._draw(self._pools, seed=jnp.uint32(seed), step=jnp.int32(step))
-        locus, shift = map(np.asarray, drawn)
+        locus, shift = (np.asarray(array)[_as_slice(rows)] for array in drawn)
         plan, first = self._plan, self._offsets[locus] + shift
         tokens = _rows(self._dataset.tokens, first, plan.input_length)
         counts = None
@@ -239,6 +243,10 @@ class HostWindows:
             middle = first + (plan.input_length - plan.output_length) // 2
             counts = _rows(self._dataset.tracks, middle, plan.output_length)
         return Windows(tokens, self._labels[locus], locus, counts)
+
+
+def _as_slice(rows: range | None) -> slice:
+    return slice(None) if rows is None else slice(rows.start, rows.stop)
 
 
 def _rows(array: np.ndarray, first: np.ndarray, length: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from fprior.errors import InputError
+from fprior.training.processes import leads, wait_for_all
 from fprior.training.state import State
 
 SERIES = ("latest", "best")
@@ -21,15 +22,21 @@ _COMPLETE = "commit_success.txt"  # the file that orbax writes last
 
 
 class Checkpoints:
-    """The two series of one run under `directory`; a context manager that waits for writes on leaving."""
+    """The two series of one run under `directory`; a context manager that waits for writes on leaving.
+
+    Of several processes each must make one, of a directory that all of them see, and call the same methods.
+    """
 
     def __init__(self, directory: str | os.PathLike, *, read_only: bool = False):
         self._directory = Path(directory).resolve()
+        if not read_only:
+            if leads():
+                for series in SERIES:
+                    _remove_incomplete(self._directory / series)
+            wait_for_all(str(self._directory))
         self._managers = {series: self._manager(series, read_only) for series in SERIES}
 
     def _manager(self, series: str, read_only: bool) -> ocp.CheckpointManager:
-        if not read_only:
-            _remove_incomplete(self._directory / series)
         options = ocp.CheckpointManagerOptions(
             # The one before the latest stays until the latest is complete.
             max_to_keep=2 if series == "latest" else 1,

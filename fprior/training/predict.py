@@ -1,5 +1,6 @@
 """Predictions and attributions of many sequences, in batches of one shape."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -7,17 +8,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from fprior.losses import count_error, multinomial_nll
 from fprior.sequence import UNKNOWN, one_hot
 from fprior.training.problem import LABELS, Problem, apply, objective_of
+from fprior.training.sharding import DATA, MODELS, from_host, moved
 
 
 def predict(
-    model: Any, variables: Any, tokens: np.ndarray, batch_size: int, *, controls: np.ndarray | None = None
+    model: Any,
+    variables: Any,
+    tokens: np.ndarray,
+    batch_size: int,
+    *,
+    controls: np.ndarray | None = None,
+    mesh: Mesh | None = None,
 ) -> Any:
-    """The model's outputs in evaluation for tokens `(N, L)`, with controls `(N, …)` if it reads them: NumPy arrays."""
-    return _in_batches(partial(_outputs, model, variables), (tokens, controls), batch_size)
+    """The model's outputs in evaluation for tokens `(N, L)`, with controls `(N, …)` if it reads them: NumPy arrays.
+
+    With a `mesh`, here as in all functions below, the variables lie on all its devices, which share every batch.
+    """
+    return _in_batches(partial(_outputs, model, variables), (tokens, controls), batch_size, mesh)
 
 
 def contributions(
@@ -29,6 +41,7 @@ def contributions(
     attribution: Callable,
     problem: Problem = LABELS,
     controls: np.ndarray | None = None,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Contributions `(N, L)` float32 of the bases that are there to the problem's objective of each sequence.
 
@@ -36,7 +49,7 @@ def contributions(
     at. `attribution` is that of `fprior.training.step.Recipe`, hashable; what it draws is the same every time.
     """
     function = partial(_contributions, model, attribution, problem, variables)
-    return _in_batches(function, (tokens, controls), batch_size)
+    return _in_batches(function, (tokens, controls), batch_size, mesh)
 
 
 def profile_losses(
@@ -47,6 +60,7 @@ def profile_losses(
     batch_size: int,
     *,
     controls: np.ndarray | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, np.ndarray]:
     """What `fprior.losses.profile_loss` averages, of each example, task and strand `(N, T, S)`, and more of the kind.
 
@@ -54,7 +68,7 @@ def profile_losses(
     `cross_entropy` Σ −k log p, `reads` Σ k, and `log_counts` the predicted log(1 + reads).
     """
     function = partial(_profile_losses, model, variables)
-    return _in_batches(function, (tokens, controls, profiles), batch_size)
+    return _in_batches(function, (tokens, controls, profiles), batch_size, mesh)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -95,14 +109,16 @@ def _floats(counts: jax.Array | None) -> jax.Array | None:
     return None if counts is None else counts.astype(jnp.float32)
 
 
-def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch_size: int) -> Any:
+def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch_size: int, mesh: Mesh | None) -> Any:
     """Applies a compiled function to batches that all have one shape, so that it compiles once.
 
     The first of `arrays` are tokens; one that is None is passed as None.
     """
-    parts = []
+    parts, rows = [], PartitionSpec((MODELS, DATA))
+    if mesh is not None:
+        batch_size = math.ceil(batch_size / mesh.size) * mesh.size
     for batch, count in _padded(arrays, batch_size):
-        outputs, tree = jax.tree.flatten(function(*batch))
+        outputs, tree = jax.tree.flatten(moved(function(*from_host(batch, mesh, rows)), mesh))
         parts.append([np.asarray(output)[:count] for output in outputs])
     return jax.tree.unflatten(tree, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
 

@@ -7,12 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from fprior.attribution.gradients import GradientTimesInput, input_gradient
 from fprior.data.batches import Batch
 from fprior.errors import InputError
 from fprior.priors import track_of
 from fprior.training.problem import LABELS, Losses, Problem, apply, objective_of
+from fprior.training.sharding import by_rows, split_rows
 from fprior.training.state import State
 
 ATTRIBUTED = ("batch", "evaluation", "training")
@@ -52,6 +54,8 @@ class Recipe:
       problem: what is learned, with the loss and the objective that is attributed.
       l1: weight of Σ|θ| over all parameters θ in the loss; 0 leaves the term out.
       l2: weight of Σθ², likewise.
+      mesh: the devices that share the rows of every batch, see `fprior.training.sharding`; their number must divide the
+        batch's rows and those of the prior. None leaves all to one device.
     """
 
     model: Any
@@ -65,6 +69,7 @@ class Recipe:
     problem: Problem = LABELS
     l1: float = 0.0
     l2: float = 0.0
+    mesh: Mesh | None = None
 
     def __post_init__(self):
         if self.attribution is not None and self.attributed == "training":
@@ -153,7 +158,7 @@ def train_steps(
 def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[Losses, Any]:
     """The unweighted losses of a batch by name, and the model's updated statistics."""
     key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-
+    batch = split_rows(batch, recipe.mesh)
     problem, model = recipe.problem, recipe.model
 
     def training_pass(x: jax.Array) -> tuple[jax.Array, tuple[Any, Any]]:
@@ -180,7 +185,8 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
         statistics = state.statistics
         if recipe.attributed == "batch":
             statistics = _with_moments(statistics, moments)
-        x, controls = batch.x[rows], None if batch.controls is None else batch.controls[rows]
+        positives = batch.x[rows], None if batch.controls is None else batch.controls[rows]
+        x, controls = split_rows(positives, recipe.mesh)
 
         def outputs_of(x: jax.Array) -> Any:
             return apply(model, {"params": params, **statistics}, x, controls, train=False)
@@ -190,7 +196,7 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
 
     losses = problem.losses(outputs, batch)
     if attribution is not None:
-        losses["prior"] = jnp.mean(recipe.prior(track_of(attribution)))
+        losses["prior"] = jnp.mean(by_rows(recipe.prior, recipe.mesh)(track_of(attribution)))
     return losses | parameter_losses(params, recipe), updated
 
 
