@@ -100,8 +100,11 @@ def _title(result: Result, one: Pattern) -> str:
 
 def matches_section(result: Result, record: Mapping[str, Any]) -> str:
     rows = [
-        [one["name"], one["information_bits"], match["motif"], match["p_value"], match["q_value"], match["overlap"]]
-        + [match["offset"], match["strand"].replace("-", "−")]
+        [
+            *(one["name"], one["information_bits"]),
+            *(match[name] for name in ("motif", "p_value", "q_value", "overlap", "offset")),
+            match["strand"].replace("-", "−"),
+        ]
         for one in record["patterns"]
         for match in one["matches"]
     ]
