@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 
 LARGEST = 2**63  # of what arrays and file formats hold
 SEVERAL_LINES = ("terms",)  # texts of any characters
@@ -53,6 +53,6 @@ def _kind(default: Any) -> str:
 
 def _shown(value: Any) -> str:
     try:
-        return repr(value)
+        return one_line(repr(value))
     except ValueError:  # Python does not write out whole numbers of thousands of digits
         return "a number of thousands of digits"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
@@ -61,7 +61,7 @@ def read_json(path: str | os.PathLike, remedy: str) -> Any:
     try:
         return json.loads(Path(path).read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not JSON ({' '.join(str(error).split())}); {remedy}") from error
+        raise InputError(f"{path}: not JSON ({one_line(error)}); {remedy}") from error
     except RecursionError as error:
         raise InputError(f"{path}: not JSON (nested too deep); {remedy}") from error
 

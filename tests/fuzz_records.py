@@ -181,7 +181,7 @@ def check_fields(folder: Path, case: tuple) -> bool:
     for field, value in changes:
         try:
             config.update_from_flattened_dict({field: value})
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except Exception:
             return False
     if read(lambda: check_config(config) or True) is None:
         return False

@@ -31,7 +31,7 @@ def check_chromosomes(file: BinaryIO, size: int, offset: int, where: object) -> 
     leaf = np.dtype([("name", f"V{key_size}"), ("number", "<u4"), ("length", "<u4")])
     branch = np.dtype([("name", f"V{key_size}"), ("offset", "<u8")])
     items = [item for node in _leaves(file, size, offset + _TREE.size, leaf, branch) for item in node]
-    if sorted(int(item["number"]) for item in items) != list(range(count)):
+    if len(items) != count or sorted(int(item["number"]) for item in items) != list(range(count)):
         raise StructureError(f"it should have {count} chromosomes and lists others")
     names = [_name(item["name"].tobytes(), where) for item in items]
     if len(set(names)) < len(names):

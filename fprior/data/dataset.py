@@ -23,7 +23,7 @@ import numpy as np
 from fprior.data.dataset_checks import COLUMNS as _COLUMNS
 from fprior.data.dataset_checks import FORMAT, UNUSED, check_loci, check_manifest
 from fprior.data.splits import TRAIN
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.files import new_directory, read_json, sha256, write_json
 
 SHIPPED = Path(__file__).parent.parent / "datasets"
@@ -155,7 +155,9 @@ def open_dataset(name: str | os.PathLike) -> Dataset:
         with np.load(path / "loci.npz", allow_pickle=False) as archive:
             loci = {column: archive[column] for column in _COLUMNS}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path / 'loci.npz'}: cannot be read ({error}); prepare the data set again") from error
+        raise InputError(
+            f"{path / 'loci.npz'}: cannot be read ({one_line(error)}); prepare the data set again"
+        ) from error
     check_loci(path / "loci.npz", manifest, loci)
     shape = (manifest["bases"],)
     tokens = _load_array(path, manifest, "tokens", shape, "u")
@@ -181,7 +183,7 @@ def _load_array(path: Path, manifest: Mapping[str, Any], stem: str, shape: tuple
         else:
             array = np.load(path / name, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path / name}: cannot be read ({error}); prepare the data set again") from error
+        raise InputError(f"{path / name}: cannot be read ({one_line(error)}); prepare the data set again") from error
     if array.dtype.kind != kind or array.shape != shape:
         raise InputError(
             f"{path / name}: holds {array.dtype} {array.shape}, the manifest says {shape}; prepare the data set again"

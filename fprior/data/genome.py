@@ -13,7 +13,7 @@ import pyfaidx
 from Bio import bgzf
 
 from fprior.data.names import check_name
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.sequence import encode
 
 _IS_IUPAC = np.zeros(256, bool)
@@ -47,9 +47,8 @@ class Genome:
             with tempfile.TemporaryDirectory() as directory:
                 self._fasta = pyfaidx.Faidx(self.path, indexname=f"{directory}/fai", gzi_indexname=f"{directory}/gzi")
         except _CANNOT_INDEX as error:
-            reason = " ".join(str(error).split())
             raise InputError(
-                f"{self.path}: cannot be read as FASTA ({reason}); give a complete FASTA file, plain or"
+                f"{self.path}: cannot be read as FASTA ({one_line(error)}); give a complete FASTA file, plain or"
                 " bgzip, with unique names and equal line lengths"
             ) from error
         self.lengths = {name: record.rlen for name, record in self._fasta.index.items()}

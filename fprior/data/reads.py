@@ -20,7 +20,7 @@ import numpy as np
 import pyBigWig
 
 from fprior.data.names import check_name
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.files import new_file
 
 MATES = ("both", "first", "second")
@@ -127,7 +127,7 @@ def read_bam(path: str | os.PathLike, *, min_mapping_quality: int = 30, mates: s
             collector = _Collector(dict(zip(file.references, file.lengths, strict=True)))
             _collect_bam(file, collector, min_mapping_quality, unwanted)
     except (OSError, ValueError, KeyError, OverflowError, NotImplementedError) as error:
-        raise InputError(f"{path}: damaged BAM ({' '.join(str(error).split())}); copy or write it again") from error
+        raise InputError(f"{path}: damaged BAM ({one_line(error)}); copy or write it again") from error
     return collector.ends(path)
 
 

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pyBigWig
 
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.files import new_file, write_arrays
 from fprior.sequence import UNKNOWN
 
@@ -60,9 +60,8 @@ def read_scores(path: str | os.PathLike) -> dict[str, np.ndarray]:
         with h5py.File(path) as file:
             columns = {name: _column(file[name]) for name in COLUMNS}
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: cannot be read as a score file ({reason}); run experiments.attribute again"
+            f"{path}: cannot be read as a score file ({one_line(error)}); run experiments.attribute again"
         ) from error
     count, length = columns["tokens"].shape if columns["tokens"].ndim == 2 else (0, 0)
     shapes = {"tokens": (count, length), "contributions": (count, length), "hypothetical": (count, length, 4)}

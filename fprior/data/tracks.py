@@ -13,7 +13,7 @@ import numpy as np
 import pyBigWig
 
 from fprior.data.bigwig_structure import StructureError, check_chromosomes, check_index
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 
 _BIGWIG, _BIGBED = 0x888FFC26, 0x8789F2EB
 _HEADER = struct.Struct("<IHHQQQHHQQIQ")  # the first 64 bytes of a BigWig
@@ -39,7 +39,7 @@ class BigWig:
             self._file = pyBigWig.open(str(self.path))
             self.lengths: dict[str, int] = dict(self._file.chroms())
         except (RuntimeError, TypeError) as error:
-            raise InputError(f"{self.path}: damaged BigWig ({_one_line(error)}); copy or write it again") from error
+            raise InputError(f"{self.path}: damaged BigWig ({one_line(error)}); copy or write it again") from error
         # pyBigWig leaves the first value that it writes out of the largest one of the header.
         self.largest = max(self.largest, self._first_value())
 
@@ -100,7 +100,7 @@ class BigWig:
             intervals = self._file.intervals(chromosome, int(start), int(end)) or ()
         except RuntimeError as error:
             where = f"{self.path}: {chromosome}:{start}-{end}"
-            raise InputError(f"{where} cannot be read ({_one_line(error)}); copy or write the file again") from error
+            raise InputError(f"{where} cannot be read ({one_line(error)}); copy or write the file again") from error
         return np.array(intervals, np.float64).reshape(-1, 3)
 
 
@@ -113,10 +113,6 @@ def _reason(value: float) -> str:
     if value != math.floor(value):
         return f"no whole number; {_RAW_COUNTS}"
     return f"more than the {_EXACT:,} that BigWig stores exactly; {_RAW_COUNTS}"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 # ---- the header, which pyBigWig does not check

@@ -11,7 +11,7 @@ import numpy as np
 
 from fprior.data.genome import Genome
 from fprior.data.names import check_name
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.sequence import encode
 
 _MAGIC = bytes.fromhex("4327411a")  # little-endian; the other byte order is as rare as the machines that wrote it
@@ -32,7 +32,7 @@ class TwoBitGenome:
         try:
             self._file = _library(self.path).open(str(self.path))
         except RuntimeError as error:
-            raise _damaged(self.path, " ".join(str(error).split())) from error
+            raise _damaged(self.path, one_line(error)) from error
 
     def tokens(self, chromosome: str, start: int, end: int) -> np.ndarray:
         """The tokens `(end - start,)` uint8 of `[start, end)`, 0-based: 0–3 for A, C, G, T, either case, 4 for N.
