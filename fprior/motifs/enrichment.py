@@ -65,10 +65,11 @@ def enrichment(
             f"positives of {positives.shape[1]} bases and negatives of {negatives.shape[1]} must be equally long;"
             " cut the longer ones"
         )
-    with tqdm(total=len(positives) + len(negatives), desc="scanning with known motifs", file=sys.stderr) as bar:
+    total = len(positives) + len(negatives)
+    with tqdm(total=total, desc="scanning with known motifs", disable=None, file=sys.stderr) as bar:
         with_match = [_sequences_with(tokens, motifs, false_positive_rate, bar) for tokens in (positives, negatives)]
     p = hypergeom.sf(  # Fisher's exact test of "greater", for all motifs at once
-        with_match[0] - 1, len(positives) + len(negatives), sum(with_match), len(positives)
+        with_match[0] - 1, total, sum(with_match), len(positives)
     )
     q = false_discovery_control(p)
     odds = [

@@ -111,15 +111,26 @@ def recall_curve(
     Source: Tseng et al. 2020, figure 3B.
     """
     order = np.argsort(-instances["importance"], kind="stable")
-    locus, start, end = (instances[name][order] for name in ("locus", "start", "end"))
-    calls = np.arange(1, len(order) + 1)
-    first = np.full(len(regions[0]), len(order))  # the rank of the first instance that overlaps a region
-    for name in np.intersect1d(locus, regions[0]):
-        ranks, there = np.flatnonzero(locus == name), np.flatnonzero(regions[0] == name)
-        overlap = (start[ranks] < regions[2][there][:, None]) & (end[ranks] > regions[1][there][:, None])
-        reached = overlap.any(axis=1)
-        first[there[reached]] = ranks[overlap[reached].argmax(axis=1)]
-    return calls, np.cumsum(np.bincount(first, minlength=len(order) + 1)[: len(order)])
+    total = len(order)
+    locus, start, end = (
+        np.concatenate([instances[name][order], column])
+        for name, column in zip(("locus", "start", "end"), regions, strict=True)
+    )
+    # One axis for all loci, on which places of different loci are apart; calls come first, by rank, then regions.
+    shift = np.unique(locus, return_inverse=True)[1] * (end.max(initial=0) - start.min(initial=0) + 1)
+    start, end = start + shift, end + shift
+    by_start = np.argsort(start[:total])
+    widest = (end - start)[:total].max(initial=0)
+    # What overlaps a region starts before its end, and before its start by less than the widest call.
+    low = np.searchsorted(start[by_start], start[total:] - widest, side="right")
+    high = np.searchsorted(start[by_start], end[total:], side="left")
+    region = np.repeat(np.arange(len(low)), high - low)
+    before = np.cumsum(high - low) - (high - low)
+    call = by_start[np.arange(len(region)) + (low - before)[region]]
+    overlap = end[call] > start[total:][region]
+    first = np.full(len(low), total)  # the rank of the first instance that overlaps a region
+    np.minimum.at(first, region[overlap], call[overlap])
+    return np.arange(1, total + 1), np.cumsum(np.bincount(first, minlength=total + 1)[:total])
 
 
 def _compare(

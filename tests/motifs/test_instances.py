@@ -197,6 +197,24 @@ def test_an_instance_may_reach_several_regions_and_touching_is_no_overlap():
     assert curve([0, 0], [10, 20], [2, 1], ([0, 0, 0], [5, 12, 15], [10, 14, 21])) == [[1, 2], [2, 2]]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_recall_is_that_of_every_instance_held_against_every_region(seed):
+    """Of several widths and many that overlap, in loci whose numbers have gaps."""
+    rng = np.random.default_rng(seed)
+    calls, regions = (
+        {"locus": 3 * rng.integers(0, 4, n), "start": start, "end": start + rng.integers(1, widest, n)}
+        for n, widest in ((60, 30), (40, 200))
+        for start in [rng.integers(0, 1000, n)]
+    )
+    calls["importance"] = rng.permutation(60).astype(float)
+    found, expected = set(), []
+    for i in np.argsort(-calls["importance"]):
+        overlap = (regions["start"] < calls["end"][i]) & (regions["end"] > calls["start"][i])
+        found |= set(np.flatnonzero(overlap & (regions["locus"] == calls["locus"][i])))
+        expected.append(len(found))
+    np.testing.assert_array_equal(recall_curve(calls, tuple(regions.values()))[1], expected)
+
+
 def test_recall_of_nothing():
     none = ([], [], [])
     assert curve([], [], [], ([0], [0], [9])) == [[], []]
