@@ -13,6 +13,7 @@ from experiments.config import check_prepare
 from experiments.launch import launch
 from experiments.prepare_bins import windows_of_bins
 from experiments.prepare_checks import given
+from experiments.prepare_inputs import stamps_of, unchanged_after
 from experiments.prepare_peaks import Peaks, read_peaks, splitter
 from experiments.prepare_store import check_reads, merge_windows, reads_of_windows, token_pieces, track_pieces
 from experiments.prepare_summits import Windows, windows_of_summits
@@ -33,6 +34,7 @@ _FILES = ("output", "genome", "peaks", "relaxed_peaks", "tracks", "controls", "e
 def main(config) -> None:
     check_prepare(config)
     prepare = config.prepare
+    stamps = stamps_of(path for _, path in inputs_of(prepare))
     stage = Stages()
     with stage("indexing the genome"):
         genome = open_genome(prepare.genome)
@@ -62,13 +64,18 @@ def main(config) -> None:
             reads = describe_reads(manifest, tracks, loci, prepare.window)
     with stage("writing"):
         files["data.svg"] = to_svg(data_figure(windows.gc, positives_of(loci), manifest["loci"], reads))
+        tokens, counts = token_pieces(genome, regions), None
+        if tracks:
+            counts = unchanged_after(track_pieces(tracks.files, regions), stamps)
+        else:
+            tokens = unchanged_after(tokens, stamps)
         save_dataset(
             prepare.output,
             manifest,
-            token_pieces(genome, regions),
+            tokens,
             loci,
             bases=regions.bases,
-            tracks=track_pieces(tracks.files, regions) if tracks else None,
+            tracks=counts,
             compress=prepare.compress,
             extra_files=files,
             **({"track_dtype": tracks.dtype} if tracks else {}),
