@@ -1,9 +1,12 @@
 """A run's directory: what it takes to run it again, one process at a time, never two experiments in one."""
 
 import contextlib
+import errno
 import fcntl
 import json
+import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -22,6 +25,7 @@ from fprior.files import read_json, write_json
 
 RECORD = "run.json"
 RESULT = "result.json"
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 PACKAGES = ("fprior", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint")
 _DAMAGED = "the run is damaged, train it again elsewhere"
 TRAINING = ("seed", "data", "model", "prior", "train")  # the sections of a config that decide what is learned
@@ -34,7 +38,8 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
     Writes `run.json`: the config, what the command line set, seed, versions, devices and the data set's manifest.
 
     Raises:
-      InputError: no directory is named, it belongs to another config or data set, or another process uses it.
+      InputError: no directory is named, it belongs to another config or data set, another process uses it, or it can no
+        longer be written.
     """
     if not workdir:
         raise InputError("--workdir is missing; name the directory of this run, for example --workdir=runs/first")
@@ -54,11 +59,33 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
         except BlockingIOError as error:
             raise InputError(f"--workdir={workdir}: another process is using it; wait or choose another") from error
         record = _record(config, dataset)
-        if (path / RECORD).exists():
-            _check_same(path, record)
-        else:
-            write_json(path / RECORD, record)
-        yield path
+        with _no_room_explained(workdir):
+            if (path / RECORD).exists():
+                _check_same(path, record)
+            else:
+                write_json(path / RECORD, record)
+            yield path
+
+
+@contextlib.contextmanager
+def _no_room_explained(workdir: str) -> Iterator[None]:
+    """Raises InputError for what goes wrong in writing, whichever library it was that wrote."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        number = error.errno if isinstance(error, OSError) else _number_in(str(error))
+        if number not in _CANNOT_WRITE:
+            raise
+        raise InputError(
+            f"--workdir={workdir}: cannot be written ({os.strerror(number)}); what was saved before is whole: remedy"
+            " that, and the same command goes on from there"
+        ) from error
+
+
+def _number_in(text: str) -> int | None:
+    """The number of the system's error in what TensorStore, which writes the checkpoints, says of it."""
+    found = re.search(r"os_error_code='([0-9]+)'", text)
+    return int(found[1]) if found else None
 
 
 def read_record(workdir: str | None) -> dict[str, Any]:
