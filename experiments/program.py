@@ -30,6 +30,7 @@ from fprior.training.sharding import (
     moved,
     on_every_device,
     own_block,
+    readable,
 )
 from fprior.training.state import State
 from fprior.training.step import Recipe, gradient_report, train_step, train_steps
@@ -59,7 +60,7 @@ class Program:
         self.on_device = {"auto": fits, "device": True, "host": False}[config.speed.placement]
         self._in_turn = {"auto": jax.default_backend() == "cpu", "turn": True, "vmap": False}[config.speed.models]
         self._step: Any = None
-        self._report = jax.jit(self._over_models(self._report_of_one), **self._placed(EVERYWHERE))
+        self._report = jax.jit(self._over_models(self._report_of_one), **self._placed())
         if self.on_device:
             how = {} if self._mesh is None else {"place": partial(from_host, mesh=self._mesh)}
             self._examples = examples_of(dataset, TRAIN, tracks=plan.layout is not None, **how)
@@ -82,21 +83,21 @@ class Program:
         """Compiles the step for states like these; returns the seconds it took."""
         call = self._over_models(self._one_step if self.steps_per_call == 1 else self._several_steps)
         arguments = self._arguments(step, 1)
-        placed = self._placed(spec_of(self._models), EVERYWHERE)
         began = time.perf_counter()
-        self._step = jax.jit(call, donate_argnums=0, **placed).lower(states, *arguments).compile()
+        self._step = jax.jit(call, donate_argnums=0, **self._placed()).lower(states, *arguments).compile()
         return time.perf_counter() - began
 
     def __call__(self, states: State, step: int, count: int) -> tuple[State, Numbers]:
         """Makes `count` steps, the next of which is `step`; returns the states and the numbers for `to_host`."""
         arguments = self._arguments(step, count)
         with jax.transfer_guard("disallow"):  # nothing else moves between host and device
-            return self._step(states, *arguments)
+            states, numbers = self._step(states, *arguments)
+            return states, readable(numbers, self._mesh)
 
     def report(self, states: State, step: int) -> list[dict[str, float]]:
         """For each model the `gradient_report` of the step to come, which is `step`."""
         source = self._examples if self.on_device else self._put(self._windows(step))
-        return self.to_host(self._report(states, source), 1)[0]
+        return self.to_host(readable(self._report(states, source), self._mesh), 1)[0]
 
     def to_host(self, numbers: Numbers, count: int) -> list[list[dict[str, float]]]:
         """For each of the `count` steps of a call, for each model: value by name."""
@@ -151,12 +152,9 @@ class Program:
 
         return on_devices
 
-    def _placed(self, *specs: PartitionSpec) -> dict[str, Any]:
-        """Where the results of a compiled function are to lie, for `jax.jit`."""
-        if self._mesh is None:
-            return {}
-        shardings = tuple(NamedSharding(self._mesh, spec) for spec in specs)
-        return {"out_shardings": shardings if len(specs) > 1 else shardings[0]}
+    def _placed(self) -> dict[str, Any]:
+        """Where the results of a compiled function are to lie, for `jax.jit`; those of a model on its own devices."""
+        return {} if self._mesh is None else {"out_shardings": NamedSharding(self._mesh, spec_of(self._models))}
 
     def _windows(self, step: int) -> Windows:
         """The windows of a step, of all models if there are several."""

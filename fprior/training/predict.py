@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from fprior.losses import count_error, multinomial_nll
 from fprior.sequence import UNKNOWN, one_hot
 from fprior.training.problem import LABELS, Problem, apply, objective_of
-from fprior.training.sharding import DATA, MODELS, from_host, moved
+from fprior.training.sharding import DATA, MODELS, from_host, readable
 
 
 def predict(
@@ -118,7 +118,7 @@ def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch
     if mesh is not None:
         batch_size = math.ceil(batch_size / mesh.size) * mesh.size
     for batch, count in _padded(arrays, batch_size):
-        outputs, tree = jax.tree.flatten(moved(function(*from_host(batch, mesh, rows)), mesh))
+        outputs, tree = jax.tree.flatten(readable(function(*from_host(batch, mesh, rows)), mesh))
         parts.append([np.asarray(output)[:count] for output in outputs])
     return jax.tree.unflatten(tree, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
 

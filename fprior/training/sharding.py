@@ -63,6 +63,11 @@ def moved(tree: Any, mesh: Mesh | None, spec: PartitionSpec = EVERYWHERE) -> Any
     return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, spec))
 
 
+def readable(tree: Any, mesh: Mesh | None) -> Any:
+    """Arrays on the mesh's devices as this process can read them as a whole, wherever they were computed."""
+    return moved(tree, mesh) if mesh is not None and mesh.is_multi_process else tree
+
+
 def own_block(mesh: Mesh | None, num_models: int, rows: int) -> tuple[range, range]:
     """The models, of so many, and the rows of a batch that this process's devices work on."""
     if mesh is None:
