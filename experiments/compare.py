@@ -7,10 +7,15 @@ Every model is a run of `experiments.train` under WORKDIR/models, measured on th
 (`config.evaluate.split`) by input gradients and by DeepSHAP. The first condition is what the others are compared with;
 without `--conditions` they are those of the question, `prior` by default. Writes to the directory
 
-    QUESTION.html    one page: performance, stability, placement and cleanness of attributions, examples, the paper's
-                     own numbers beside ours
+    QUESTION.html    one page: performance, stability, placement and cleanness of attributions, motifs, examples, the
+                     paper's own numbers beside ours
     QUESTION.csv     the same numbers in full: a row for each measure and condition
     QUESTION.json    the config, the conditions with their weights, versions
+
+and with `--config.compare.motifs=True` (also later: only the motifs are then looked for)
+
+    QUESTION_motifs.csv      the known motifs found: a row for each of them and condition
+    models/…/motifs_SPLIT/   every model's own, as `experiments.motifs` writes them
 
 Interrupted, the same command goes on; finished models are neither trained nor measured again, also by another question
 with the same directory. `--require` makes the exit status 1 where a threshold is not met: see
@@ -20,13 +25,15 @@ experiments/requirements.py. The conditions and the questions are listed in expe
 import contextlib
 import fcntl
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from experiments.build import dataset_of
-from experiments.compare_measures import measure_all, similarity, stability
+from experiments.compare_measures import Models, measure_all, similarity, stability
+from experiments.compare_motif_numbers import known_csv, known_motifs
+from experiments.compare_motifs import check_motifs, motifs_of_all
 from experiments.compare_page import compare_page
 from experiments.compare_results import Comparison, ModelResult, Row, Trial
 from experiments.compare_rows import as_csv, rows_of
@@ -55,6 +62,8 @@ def main(
     config = settled(config)
     plan = Plan(config, chosen, seeds_of(config, seeds), Path(workdir or f"runs/compare_{Path(config_file()).stem}"))
     known_places(config, dataset_of(config))  # raises for wrong motifs or regions before anything is trained
+    if config.compare.motifs:
+        check_motifs(config)
     with locked(plan.path):
         try:
             with stopping():
@@ -67,6 +76,9 @@ def main(
         rows = rows_of(comparison)
         write_atomically(plan.path / f"{asked}.csv", as_csv(rows))
         write_atomically(plan.path / f"{asked}.html", compare_page(comparison, rows))
+        if comparison.motifs:
+            known = known_motifs(comparison.motifs, config.motifs.q_value)
+            write_atomically(plan.path / f"{asked}_motifs.csv", known_csv(known))
         changes = {one.name: dict(one.overrides(config, weights)) for one in chosen}
         record = {**provenance("compare", config), "conditions": changes, "seeds": plan.seeds}
         write_json(plan.path / f"{asked}.json", record)
@@ -136,10 +148,8 @@ class Plan:
 
     def measure(self, weights: Weights, trials: tuple[Trial, ...], question: str) -> Comparison:
         """Measures all models, which are trained."""
-        results, subset = (
-            self._measured({c.name: make(c, weights, self.seeds) for c in self.conditions})
-            for make in (self._models, self._subset_models)
-        )
+        results, subset = (self._measured(make, weights) for make in (self._models, self._subset_models))
+        found = motifs_of_all(self.config, self._flat(self._models, weights)) if self.config.compare.motifs else []
         split = self.config.evaluate.split
         first = results[self.conditions[0].name][0]
         return Comparison(
@@ -160,6 +170,7 @@ class Plan:
             subset_results=subset,
             trials=trials,
             weights=dict(weights),
+            motifs={c.name: [one for one in found if one.condition == c.name] for c in self.conditions if found},
         )
 
     def _models(self, condition: Condition, weights: Weights, seeds: Sequence[int]) -> list[Planned]:
@@ -183,13 +194,18 @@ class Plan:
         for number in range(max((len(self.config.compare[word]) for word in words), default=1)):
             yield {word: self.config.compare[word][number % len(self.config.compare[word])] for word in words}
 
-    def _measured(self, models: Mapping[str, list[Planned]]) -> dict[str, list[ModelResult]]:
+    def _measured(self, make: Callable[..., list[Planned]], weights: Weights) -> dict[str, list[ModelResult]]:
         """The results of models by condition."""
-        flat = [
-            (name, changed(self.config, one.changes, one.seed), one.path) for name, of in models.items() for one in of
+        results = measure_all(self.config, self._flat(make, weights))
+        return {c.name: [result for result in results if result.condition == c.name] for c in self.conditions}
+
+    def _flat(self, make: Callable[..., list[Planned]], weights: Weights) -> Models:
+        """The models of all conditions that `_models` or `_subset_models` plans, with their configs."""
+        return [
+            (condition.name, changed(self.config, one.changes, one.seed), one.path)
+            for condition in self.conditions
+            for one in make(condition, weights, self.seeds)
         ]
-        results = measure_all(self.config, flat)
-        return {name: [result for result in results if result.condition == name] for name in models}
 
 
 def label(condition: Condition, weights: Weights) -> str:

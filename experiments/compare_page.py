@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from experiments.compare_examples import examples_section
+from experiments.compare_motif_section import motifs_section
 from experiments.compare_results import Comparison, Row, Trial
 from experiments.compare_sections import measures_section, performance_section, scatter_figure
 from experiments.compare_summary import Verdicts, summary_section, verdicts
@@ -54,6 +55,7 @@ def compare_page(comparison: Comparison, rows: Sequence[Row]) -> str:
         Section("Summits and peaks", _of_table("summits", comparison, rows, said, SUMMITS)),
         Section("Regions", _of_table("regions", comparison, rows, said, REGIONS)),
         Section("Cleanness", _of_table("cleanness", comparison, rows, said, cleanness_text(comparison))),
+        Section("Motifs", motifs_section(comparison, [row for row in rows if row.table == "motifs"])),
         Section("Examples", examples_section(comparison)),
         Section("Choice of weights", sweep_section(comparison)),
         Section("Runs", runs_section(comparison)),

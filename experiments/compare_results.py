@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,61 @@ class ModelResult:
     contributions: Mapping[str, np.ndarray]
 
 
+class FoundPattern(NamedTuple):
+    """A positive pattern of a model.
+
+    name: TF-MoDISco's rank by number of seqlets, `positive_0` first.
+    contributions: its trimmed contribution-weight matrix `(W, 4)`.
+    seqlets, instances: how many.
+    bits: of information in the trimmed pattern.
+    matches: q of the known motifs most like it, best first.
+    """
+
+    name: str
+    contributions: np.ndarray
+    seqlets: int
+    instances: int
+    bits: float
+    matches: Mapping[str, float]
+
+
+class Reached(NamedTuple):
+    """What the calls of positive patterns reach of a set of regions.
+
+    reached: `(K,)`, how many regions the 1 … K most important calls overlap; at_random: the same at random places.
+    regions: how many overlap a locus and could be reached.
+    """
+
+    reached: np.ndarray
+    at_random: np.ndarray
+    regions: int
+
+
+@dataclass(frozen=True, eq=False)
+class ModelMotifs:
+    """What was found in the attributions of one model.
+
+    Attributes:
+      condition, seed: which model.
+      path: of motifs.html.
+      patterns: the positive ones, by rank.
+      why_none: the likely reason where there is no positive pattern; "" where there is one.
+      failed: whether the search itself failed, for the reason in `why_none`: nothing is known of the model's motifs.
+      recall: region set → what its calls reach.
+      scan: known motif → q of its enrichment in the same sequences by a plain scan, which needs no model; empty where
+        there are no negatives.
+    """
+
+    condition: str
+    seed: int
+    path: Path
+    patterns: tuple[FoundPattern, ...]
+    why_none: str
+    failed: bool
+    recall: Mapping[str, Reached]
+    scan: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Trial:
     """One model of the sweep that chooses a weight: word of the condition, its weight, and how it did."""
@@ -68,6 +123,7 @@ class Comparison:
       subset_results: condition → models trained on that part.
       trials: the sweep.
       weights: word of a condition → its weight, of the words that have one.
+      motifs: condition → what was found in its models, in the order of the seeds; empty where that was not asked for.
     """
 
     config: Any
@@ -83,6 +139,7 @@ class Comparison:
     subset_results: Mapping[str, list[ModelResult]]
     trials: tuple[Trial, ...]
     weights: Mapping[str, float]
+    motifs: Mapping[str, list[ModelMotifs]]
 
     @property
     def seeds(self) -> list[int]:
@@ -94,12 +151,12 @@ class Row:
     """One measure of one condition, beside the first condition.
 
     Attributes:
-      table: performance, stability, summits, regions or cleanness.
+      table: performance, stability, summits, regions, cleanness or motifs.
       measure: its name in files and for `--require`, such as deepshap.entropy_bits or auroc.
       title: its name on the page.
       better: 1 if higher is better, −1 if lower is, 0 if neither.
       condition: which.
-      values: one for each seed (for stability one in all: it is a measure of pairs).
+      values: one for each seed (for the similarity of seeds one in all: it is a measure of pairs).
       mean, deviation: over them; the deviation is NaN for one value.
       by_sequence: against the first condition, each sequence's mean over the seeds paired; None where a measure has no
         value of single sequences, and for the first condition itself.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from experiments.compare_motif_numbers import motif_counts, reached_share, recall_area, set_similarity
 from experiments.compare_results import ATTRIBUTIONS, Comparison, ModelResult, Row
 from experiments.measure_names import described, order_of
 from experiments.report_tables import PERFORMANCE
@@ -13,6 +14,11 @@ from fprior.metrics.statistics import describe, paired_test, unpaired_test
 
 BOOTSTRAP_SEED = 0
 JACCARD = "continuous Jaccard similarity"
+MOTIFS = {  # measure of a model → its title, which takes the largest q, and which way is better
+    "positive_patterns": ("positive patterns", 0),
+    "known_share": ("share of them like a known motif (q ≤ {})", 1),
+    "instances": ("instances of positive patterns", 0),
+}
 COLUMNS = (
     "table measure condition mean deviation values difference low high p_sequences effect_sequences sequences"
     " p_seeds effect_seeds smallest_p_seeds"
@@ -21,14 +27,19 @@ COLUMNS = (
 
 def rows_of(comparison: Comparison) -> list[Row]:
     """All rows, table by table, the conditions of one measure after one another."""
-    return [*performance_rows(comparison), *stability_rows(comparison), *sequence_rows(comparison)]
+    return [
+        *performance_rows(comparison),
+        *stability_rows(comparison),
+        *sequence_rows(comparison),
+        *motif_rows(comparison),
+    ]
 
 
 def performance_rows(comparison: Comparison) -> Iterator[Row]:
     """Of the validation loss and of the measures of each task, one value a seed."""
     select = f"loss/{comparison.config.train.select_on}"
     losses = {name: [model.best[select] for model in models] for name, models in comparison.results.items()}
-    yield from _of_seeds("validation_loss", "best validation loss", -1, losses)
+    yield from _of_seeds("performance", "validation_loss", "best validation loss", -1, losses)
     for name, (title, better) in PERFORMANCE[comparison.config.model.outputs].items():
         for task, task_name in enumerate(comparison.tasks):
             values = {
@@ -37,6 +48,7 @@ def performance_rows(comparison: Comparison) -> Iterator[Row]:
             }
             several = len(comparison.tasks) > 1
             yield from _of_seeds(
+                "performance",
                 f"{name}[{task_name}]" if several else name,
                 f"{title}, {task_name}" if several else title,
                 better,
@@ -73,17 +85,44 @@ def sequence_rows(comparison: Comparison) -> Iterator[Row]:
         yield from _of_sequences(table, f"{attribution}.{name}", title, better, values, of_seeds)
 
 
+def motif_rows(comparison: Comparison) -> Iterator[Row]:
+    """Of the motifs of each model, one value a seed, and of the similarity of seeds, one value in all."""
+    motifs, q_value = comparison.motifs, comparison.config.motifs.q_value
+    if not motifs:
+        return
+    counted = {condition: [motif_counts(model, q_value) for model in models] for condition, models in motifs.items()}
+    for name, (title, better) in MOTIFS.items():
+        values = {condition: [measures[name] for measures in of] for condition, of in counted.items()}
+        yield from _of_seeds("motifs", f"motifs.{name}", title.format(f"{q_value:g}"), better, values)
+    for name in next(model.recall for models in motifs.values() for model in models if not model.failed):
+        for measure, title, better, value in (
+            ("reached", "share of {} reached by all calls", 0, reached_share),
+            ("recall_area", "area under the curve of {} reached", 1, recall_area),
+        ):
+            values = {
+                condition: [_number(None if model.failed else value(model.recall[name])) for model in models]
+                for condition, models in motifs.items()
+            }
+            yield from _of_seeds("motifs", f"motifs.{measure}_{name}", title.format(name), better, values)
+    for condition, models in motifs.items():
+        if len(models) > 1:
+            title = "similarity of the patterns between seeds"
+            yield _row("motifs", "motifs.similarity", title, 1, condition, [set_similarity(models)], None, None)
+
+
 def _of_one_model(model: ModelResult, attribution: str, name: str) -> float:
     """The mean over sequences; the paper's area under the curve is that of all bases together."""
     pooled = model.pooled.get((attribution, name))
     return _mean(model.measures[attribution, name]) if pooled is None else _number(pooled)
 
 
-def _of_seeds(measure: str, title: str, better: int, values: Mapping[str, Sequence[float]]) -> Iterator[Row]:
+def _of_seeds(
+    table: str, measure: str, title: str, better: int, values: Mapping[str, Sequence[float]]
+) -> Iterator[Row]:
     first = next(iter(values))
     for condition, numbers in values.items():
         test = None if condition == first else unpaired_test(np.array(numbers), np.array(values[first]))
-        yield _row("performance", measure, title, better, condition, numbers, None, test)
+        yield _row(table, measure, title, better, condition, numbers, None, test)
 
 
 def _of_sequences(

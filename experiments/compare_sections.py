@@ -28,6 +28,7 @@ WHY_UNDEFINED = {
     "stability": "attributions that are zero at every base have none",
     "summits": "sequences whose attribution is constant, or in which no base or every base lies in a peak, have none",
     "regions": "sequences without a region or a match, or with an attribution that is zero, have none",
+    "motifs": "models without a positive pattern have no share of them, and no pair of such models is alike",
     "cleanness": "attributions that are constant or zero have none, nor has a measure of a background that is unknown",
 }
 CLEAN = ("deepshap.high_frequency_share", "deepshap.entropy_bits")  # the measures of figure 2
@@ -40,9 +41,9 @@ def performance_section(comparison: Comparison, rows: Sequence[Row]) -> str:
     whole = "all tasks" if len(comparison.tasks) > 1 else comparison.tasks[0]
     for measure in measures_of(rows):
         tables.setdefault(_task(measure) or whole, []).append(measure)
-    parts = [_performance_table(rows, measures, titles, task) for task, measures in tables.items()]
+    parts = [seeds_table(rows, measures, titles, task) for task, measures in tables.items()]
     parts.append(_dots(rows, titles))
-    parts += _notes(rows)
+    parts += undefined_notes(rows)
     parts.append(paper_tables(comparison, rows))
     return "\n".join(part for part in parts if part)
 
@@ -52,7 +53,8 @@ def _task(measure: str) -> str:
     return measure.removeprefix(without_task(measure)).removeprefix("[").removesuffix("]")
 
 
-def _performance_table(rows: Sequence[Row], measures: Sequence[str], titles: Mapping[str, str], task: str) -> str:
+def seeds_table(rows: Sequence[Row], measures: Sequence[str], titles: Mapping[str, str], what: str) -> str:
+    """Measures of models: a row for each of them, a column for every condition, with its p."""
     names = list(titles)
     cells, marked = [], set()
     for measure in measures:
@@ -68,7 +70,7 @@ def _performance_table(rows: Sequence[Row], measures: Sequence[str], titles: Map
     columns = ["", titles[names[0]]]
     for name in names[1:]:
         columns += [titles[name], "p"]
-    caption = f"{task}: mean ± standard deviation over the seeds."
+    caption = f"{what}: mean ± standard deviation over the seeds."
     if len(names) > 1:
         caption += (
             f" p: two-sided Mann–Whitney test against {titles[names[0]]}. The best mean of a row is marked, however"
@@ -92,7 +94,7 @@ def measures_section(comparison: Comparison, rows: Sequence[Row], said: Verdicts
     """A table for every measure of sequences, the distributions over sequences, and the paper's numbers."""
     parts = [measure_table(comparison, rows_of(rows, measure), said) for measure in measures_of(rows)]
     parts.append(_densities(comparison, rows))
-    parts += _notes(rows)
+    parts += undefined_notes(rows)
     parts.append(paper_tables(comparison, rows))
     return "\n".join(part for part in parts if part)
 
@@ -162,7 +164,7 @@ def scatter_figure(comparison: Comparison, rows: Sequence[Row]) -> str:
     return figure(plot, caption, f"Scatter plots of sequences, {first.title} against {second.title}")
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def undefined_notes(rows: Sequence[Row]) -> list[str]:
     """Which measures have no value at all, and why that can be."""
     empty = [m for m in measures_of(rows) if all(np.isnan(row.mean) for row in rows_of(rows, m))]
     if not empty:

@@ -14,7 +14,7 @@ from fprior.report.page import key_values, note
 LEVEL = 0.05  # of p, corrected for the number of conditions that one measure is compared in
 BETTER, WORSE, HIGHER, LOWER = "better", "worse", "higher", "lower"
 UNCLEAR, TOO_FEW, UNDEFINED = "unclear", "too few models", "undefined"
-MAIN = (  # the measures that the answer is made of; with them the shares in regions and the overlaps with them
+MAIN = (  # the measures that the answer is made of; with them what lies in regions, overlaps them and reaches them
     "validation_loss",
     "auroc",
     "auprc",
@@ -95,7 +95,7 @@ def _direction(row: Row, seeds: bool) -> int:
 
 def _is_main(row: Row) -> bool:
     name = without_task(row.measure)
-    return name in MAIN or name.startswith((SHARE, OVERLAP))
+    return name in MAIN or name.startswith((SHARE, OVERLAP, "motifs.recall_area_"))
 
 
 def summary_section(comparison: Comparison, rows: Sequence[Row], said: Verdicts) -> str:

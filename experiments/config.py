@@ -122,6 +122,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "dropout": (0.1, 0.2, 0.4),  # model.conv_dropout and model.dense_dropout
                 "subset_fraction": 1.0,  # data.top_fraction of a second model for each one, whose stability is measured
                 "subset_epochs": 0,  # of these models; 0 is train.epochs, which on few positives are few steps
+                # Find motifs in every model, as the section motifs says: minutes each for hundreds of loci, an hour or
+                # more and several gigabytes for tens of thousands
+                "motifs": False,
             },
             "prepare": {
                 "output": "",  # directory of the data set; must not exist

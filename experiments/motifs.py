@@ -65,20 +65,33 @@ STOPPED_STATUS = 1
 
 def main(config, workdir: str | None) -> None:
     path = finished_run(workdir, config)
-    dataset = dataset_of(config)
+    try:
+        with stopping():
+            folder = motifs_of_run(config, dataset_of(config), path, "motifs")
+    except Stopped:
+        print(f"{path}: stopped; nothing was written, and the same command begins again", file=sys.stderr)
+        sys.exit(STOPPED_STATUS)
+    print(*summary(json.loads((folder / RECORD).read_text()), folder), sep="\n")
+
+
+def motifs_of_run(config, dataset: Dataset, path: Path, command: str) -> Path:
+    """Writes the motifs of the run in that directory, if they are not there; returns their directory.
+
+    Args:
+      command: the name of the command that asks for them, for their record.
+
+    Raises:
+      InputError: what they are found in is missing or wrong, or another process makes them.
+    """
     sources = read_sources(config, dataset, path)
     folder = path / f"motifs_{sources.name}"
     with locked(folder):
         if is_current(folder, sources.settings):
             print(f"{folder}: made before from the same attributions with the same settings", file=sys.stderr)
         else:
-            try:
-                with stopping(), replaced(folder) as fresh:
-                    write_all(config, find(config, dataset, sources, fresh), fresh)
-            except Stopped:
-                print(f"{folder}: stopped; nothing was written, and the same command begins again", file=sys.stderr)
-                sys.exit(STOPPED_STATUS)
-    print(*summary(json.loads((folder / RECORD).read_text()), folder), sep="\n")
+            with replaced(folder) as fresh:
+                write_all(find(config, dataset, sources, fresh), provenance(command, config), fresh)
+    return folder
 
 
 # ---- one process, and whole or not at all
@@ -179,8 +192,8 @@ def negatives_of(dataset: Dataset, sources: Sources) -> np.ndarray:
     return dataset.centred(dataset.select(SPLITS.index(sources.split), positive=False), length)
 
 
-def write_all(config, result: Result, folder: Path) -> None:
-    """Writes all but patterns.h5, which is there."""
+def write_all(result: Result, made: dict[str, Any], folder: Path) -> None:
+    """Writes all but patterns.h5, which is there; `made` is how."""
     write_meme(folder / "patterns.meme", result.patterns)
     write_atomically(folder / "seqlets.bed", as_bed(result.seqlets))
     write_atomically(folder / "instances.bed", as_bed(result.instances))
@@ -188,7 +201,7 @@ def write_all(config, result: Result, folder: Path) -> None:
     write_atomically(folder / "matches.csv", as_csv(MATCH_COLUMNS, best))
     write_atomically(folder / "recall.csv", as_csv(RECALL_COLUMNS, recall_rows(result.recall)))
     write_atomically(folder / "baseline.csv", as_csv(BASELINE_COLUMNS, result.baseline))
-    record = record_of(result, provenance("motifs", config), peak_memory())
+    record = record_of(result, made, peak_memory())
     write_atomically(folder / PAGE, motifs_page(result, record))
     write_json(folder / RECORD, record)
 

@@ -36,8 +36,13 @@ OF_SEEDS = {
 LOSS = (0.3, -0.02)
 
 
-def comparison_of(names=("none", "fourier", "l2"), seeds=5, *, tasks=("CTCF",), subset=True, places=True, sweep=True):
-    """Models of these conditions: with a subset or without, with places that importance should lie in, with a sweep."""
+def comparison_of(
+    names=("none", "fourier", "l2"), seeds=5, *, tasks=("CTCF",), subset=True, places=True, sweep=True, motifs=None
+):
+    """Models of these conditions: with a subset or without, with places that importance should lie in, with a sweep.
+
+    motifs: condition → what was found in its models.
+    """
     rng = np.random.default_rng(0)
     conditions = parse_conditions(names)
     measured = [name for name in OF_SEQUENCES if places or name not in PLACES]
@@ -85,4 +90,5 @@ def comparison_of(names=("none", "fourier", "l2"), seeds=5, *, tasks=("CTCF",), 
         subset_results=results if subset else {c.name: [] for c in conditions},
         trials=tuple(Trial(w, 10.0**-i, 0.3 + 0.01 * i, 4, i == 1) for w in words for i in range(4)) if sweep else (),
         weights=dict.fromkeys(words, 0.1),
+        motifs=motifs or {},
     )

@@ -86,7 +86,10 @@ def _dress_logo(ax: Axes, side: int) -> None:
 
 
 def recall_curves(
-    curves: Mapping[str, Mapping[str, Curve]], chance: Mapping[str, Curve], totals: Mapping[str, int]
+    curves: Mapping[str, Mapping[str, Curve]],
+    chance: Mapping[str, Curve],
+    totals: Mapping[str, int],
+    spread: Mapping[str, Mapping[str, Curve]] | None = None,
 ) -> Figure:
     """A panel for every set of regions: how many of them the most important calls reach, a line for every model.
 
@@ -95,6 +98,8 @@ def recall_curves(
         important calls overlap `(K,)`; as `fprior.motifs.instances.recall_curve` returns them. K may be 0.
       chance: region set → the same for calls at random places, drawn in grey dashes; a set may be absent.
       totals: region set → how many regions there are to find.
+      spread: region set → label → the lowest and the highest number of regions `(K,)` at the calls of its curve, which
+        is then a mean; shaded.
 
     Raises:
       InputError: there is no region set, the sets differ in their labels, or the two arrays of a curve in length.
@@ -121,6 +126,8 @@ def recall_curves(
         bottom = height - head - down - HEAD - PANEL
         ax = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, PANEL / height))
         drawn = [_draw(ax, chance[name], CHANCE)] if name in chance else []
+        for label, (low, high) in (spread or {}).get(name, {}).items():
+            _shade(ax, by_label[label][0], low, high, styles[label])
         drawn += [_draw(ax, by_label[label], styles[label]) for label in labels]
         _dress_panel(ax, f"{name}: of {totals[name]:,}", any(drawn))
     return figure
@@ -148,6 +155,11 @@ def _draw(ax: Axes, curve: Curve, style: Mapping) -> bool:
     kept[-1] = True
     ax.step(calls[kept], recalled[kept], where="post", linewidth=1.6, **style)
     return True
+
+
+def _shade(ax: Axes, calls: np.ndarray, low: np.ndarray, high: np.ndarray, style: Mapping) -> None:
+    calls, low, high = (np.concatenate([[0], values]) for values in (calls, low, high))
+    ax.fill_between(calls, low, high, step="post", color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _dress_panel(ax: Axes, title: str, drawn: bool) -> None:

@@ -63,6 +63,7 @@ SECTIONS = (
     "Summits and peaks",
     "Regions",
     "Cleanness",
+    "Motifs",
     "Examples",
     "Choice of weights",
     "Runs",

@@ -15,20 +15,25 @@ import h5py
 import numpy as np
 import pytest
 import tiny
+from tiny_motifs import (
+    INPUT,
+    Discovery,
+    columns_of,
+    simulated,
+    stub_enrichment,
+    stub_match,
+    true_instances,
+    write_attributions,
+    write_run,
+)
 
 from experiments import motifs, motifs_calls, motifs_page, motifs_sources, simulate
 from experiments.config import default_config, with_changes
 from fprior.data.dataset import open_dataset
 from fprior.data.loci import Loci, read_loci
-from fprior.data.scores import actual_contributions, write_scores
-from fprior.data.splits import SPLITS
 from fprior.errors import InputError
-from fprior.motifs.enrichment import Enrichment
-from fprior.motifs.matching import Match
-from fprior.motifs.patterns import Pattern
 from fprior.sequence import UNKNOWN
 
-MOTIF, INPUT, JITTER = "MA0080.7", 80, 6
 FILES = {"patterns.h5", "patterns.meme", "seqlets.bed", "matches.csv", "instances.bed", "recall.csv", "baseline.csv",
          "motifs.json", "motifs.html"}  # fmt: skip
 
@@ -36,62 +41,16 @@ FILES = {"patterns.h5", "patterns.meme", "seqlets.bed", "matches.csv", "instance
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """Simulated sequences, and the config of models on them."""
-    config = default_config()
-    config.data.input_length, config.data.jitter = INPUT, JITTER
-    config.simulate.output = config.data.dataset = str(tmp_path_factory.mktemp("simulated") / "dataset")
-    config.simulate.name, config.simulate.task, config.simulate.motif = "toy", "SPI1", MOTIF
-    config.simulate.sequences, config.simulate.reach = 400, 20
-    config.evaluate.regions, config.evaluate.region_names = ("instances",), ("true",)
-    config.motifs.file = "jaspar2024_selected"
+    config = simulated(tmp_path_factory.mktemp("simulated"))
     simulate.main(config)
     return config
-
-
-def true_instances(dataset, columns):
-    """Index of the input, start, end and strand of the simulated motifs in inputs."""
-    lines = [line.split("\t") for line in (dataset.path / "instances.bed").read_text().splitlines() if line[0] != "#"]
-    found = []
-    for locus, (first, end) in enumerate(zip(columns["start"], columns["end"], strict=True)):
-        found += [
-            (locus, int(line[1]) - first, int(line[2]) - first, line[5])
-            for line in lines
-            if first <= int(line[1]) and int(line[2]) <= end
-        ]
-    return found
-
-
-def columns_of(config, split: str):
-    """A score file's columns: contributions of 1 inside the true instances, almost nothing elsewhere."""
-    dataset = open_dataset(config.data.dataset)
-    indices = dataset.select(SPLITS.index(split), positive=True)
-    chromosome, start, end = dataset.interval(indices, INPUT)
-    tokens = dataset.centred(indices, INPUT)
-    columns = {"chromosome": chromosome, "start": start, "end": end, "tokens": tokens}
-    size = np.full(tokens.shape, 0.01, np.float32)
-    for place, (locus, first, last, _) in enumerate(true_instances(dataset, columns)):
-        size[locus, first:last] = 1 + place % 7
-    hypothetical = (tokens[..., None] == np.arange(4)) * size[..., None]
-    columns |= {"strand": np.full(len(start), "+"), "hypothetical": hypothetical.astype(np.float32)}
-    columns["contributions"] = actual_contributions(columns["hypothetical"], tokens)
-    return columns | {"output": np.zeros(len(start)), "completeness_error": np.zeros(len(start))}
-
-
-def write_attributions(config, path: Path, split: str, **changes) -> None:
-    settings = {**config.attribute, "split": split, "seed": config.seed, "checkpoint_step": 9, **changes}
-    attributes = {"settings": json.dumps(settings), "dropped": "{}"}
-    write_scores(path / f"attributions_{split}.h5", columns_of(config, split), attributes)
 
 
 @pytest.fixture
 def run(world, tmp_path, monkeypatch) -> Path:
     """The directory of a trained run with attributions, and the tools stood in for; `run.calls` are discoveries."""
     path = tmp_path / "run"
-    path.mkdir()
-    record = {"command": "train", "config": json.loads(world.to_json()), "dataset": {"files": {}}}
-    (path / "run.json").write_text(json.dumps(record))
-    epoch = {"step": 9, "epoch": 1}
-    (path / "result.json").write_text(json.dumps({"ended": "", "steps": 9, "best": epoch, "history": [epoch]}))
-    write_attributions(world, path, "test")
+    write_run(world, path)
     monkeypatch.setattr(motifs, "provenance", lambda command, config: {"command": f"python -m experiments.{command}"})
     monkeypatch.setattr(motifs, "discover", Discovery(world))
     monkeypatch.setattr(motifs, "match", stub_match)
@@ -105,50 +64,6 @@ def drawn(run, monkeypatch) -> Path:
     """As `run`, where the page is made too."""
     monkeypatch.setattr(motifs, "motifs_page", motifs_page.motifs_page)
     return run
-
-
-class Discovery:
-    """In place of TF-MoDISco: the pattern of the true instances, and one that argues against."""
-
-    def __init__(self, config):
-        self.config, self.calls, self.finds, self.then = config, [], True, None
-
-    def __call__(self, tokens, hypothetical, output, **settings):
-        self.calls.append(settings)
-        Path(output).write_bytes(b"patterns")
-        if self.then:
-            self.then()
-        if not self.finds:
-            return []
-        for split in SPLITS:
-            columns = columns_of(self.config, split)
-            if np.array_equal(columns["tokens"], tokens):
-                places = true_instances(open_dataset(self.config.data.dataset), columns)
-                return [pattern_of("positive_0", 1, tokens, places), pattern_of("negative_0", -1, tokens, places[:9])]
-        raise AssertionError("these are no inputs of the data set")
-
-
-def pattern_of(name, sign, tokens, places) -> Pattern:
-    words = []
-    for locus, start, end, strand in places:
-        word = (tokens[locus, start:end, None] == np.arange(4)).astype(np.float32)
-        words.append(word if strand == "+" else word[::-1, ::-1])
-    words = np.stack(words)
-    locus, start, end, strand = (np.array(values) for values in zip(*places, strict=True))
-    mean = words.mean(axis=0).astype(np.float64)
-    return Pattern(name, sign, mean, sign * mean, sign * mean, locus, start, end, strand, sign * words)
-
-
-def stub_match(patterns, known, *, top=3):
-    assert "MA0080.7_SPI1" in known or MOTIF in known
-    strong = Match("positive_0", "MA0080.7", 1e-12, 1e-9, 14, 0, "+")
-    weak = Match("negative_0", "<b>&", 0.3, 0.9, 3, -1, "-")
-    return {one.name: [strong if one.sign > 0 else weak] for one in patterns}
-
-
-def stub_enrichment(positives, negatives, known):
-    assert positives.shape == negatives.shape and not np.array_equal(positives, negatives)
-    return [Enrichment("MA0080.7", len(positives), 1, 99.0, 1e-9, 1e-8), Enrichment("other", 3, 3, 1.0, 0.5, 0.5)]
 
 
 def make(world, run, **changes) -> dict:
