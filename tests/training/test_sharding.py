@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import traceback
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from fprior import fourier_prior
 from fprior.data.batches import Batch
 from fprior.models import BinaryModel, ProfileModel
 from fprior.sequence import one_hot
+from fprior.training.checkpoint import Checkpoints
 from fprior.training.problem import Profiles
 from fprior.training.sharding import (
     MODELS,
@@ -159,6 +161,21 @@ def check_arrays_come_to_lie_where_they_are_said_to():
     back = moved(from_host(rows, mesh, PartitionSpec("data")), mesh)
     assert back.sharding.is_fully_replicated and np.array_equal(back, rows)
     assert own_block(mesh, 2, 8) == (range(2), range(8))  # this process has all devices
+
+
+def check_a_checkpoint_of_four_devices_is_read_on_any_number():
+    """To the bit, and to where the state is wanted: with a step that is the same on all, resuming is."""
+    meshes = {count: device_mesh(devices=jax.devices()[:count]) for count in (1, 2, 4, 8)}
+    state = state_of(BINARY)
+    with tempfile.TemporaryDirectory() as folder:
+        with Checkpoints(folder) as checkpoints:
+            checkpoints.save("latest", from_host(state, meshes[4]), {"history": []})
+        for count, mesh in meshes.items():
+            like = from_host(jax.tree.map(jnp.zeros_like, state), mesh)
+            with Checkpoints(folder) as checkpoints:
+                found, _ = checkpoints.restore("latest", like)
+            for x, y in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True):
+                assert np.asarray(x).tobytes() == np.asarray(y).tobytes() and len(x.sharding.device_set) == count
 
 
 def check_a_function_of_rows_and_its_gradient():
