@@ -41,6 +41,7 @@ def get_config():
                 "integration_steps": 10,  # of integrated gradients, as in the paper
                 "num_references": 10,  # shuffles of each sequence
                 "batch_size": 100,
+                "motifs": ("both", "GATA1", "TAL1"),  # tasks in whose contributions motifs are found; () for none
             },
         }
     )

@@ -4,8 +4,10 @@
 
 The directory must not exist; it holds, all at the end or nothing:
 
-    tal_gata.json   performance, measures of the scores, the paper's claims against them, config and versions
+    tal_gata.json   performance, measures of the scores, the paper's claims against them, motifs, config and versions
     tal_gata.html   the same as one self-contained page, with the figures of the paper's appendix
+
+Motifs are TF-MoDISco's, which needs the extra `motifs`; without it the page says what to install.
 
 Everything follows from `config.seed`.
 
@@ -30,6 +32,8 @@ from tqdm import tqdm
 from experiments.launch import CONFIG, launch, seconds_since_start
 from experiments.member import no_gain
 from experiments.run_directory import provenance
+from experiments.tal_gata_motifs import find_motifs, left_out, record
+from experiments.tal_gata_motifs_page import verdict
 from experiments.tal_gata_page import VERDICTS, report
 from experiments.tal_gata_scores import (
     Scores,
@@ -74,6 +78,10 @@ def main(workdir: str | None) -> None:
         print(f"test auROC, task {task}: {auroc:.4f}")
     for claim in result["claims"]:
         print(f"[{VERDICTS[claim['holds']]}] {claim['claim']}")
+    if result["motifs"]["left_out"]:
+        print(result["motifs"]["left_out"])
+    else:
+        print(*(verdict(motif, found) for motif, found in result["motifs"]["found"].items()), sep="\n")
     print(f"{workdir}/{PAGE} after {seconds_since_start():.0f} s")
 
 
@@ -91,6 +99,8 @@ def run(config) -> tuple[dict[str, Any], str]:
     at_background = np.asarray(model.apply({"params": params}, background))[0]
     margin = model.shortest_input() - 1
     measures = measure(test, matches, scores, shuffled, config.scores.strong, margin)
+    reason = left_out(config.scores.motifs)
+    found = {} if reason else find_motifs(model, params, test, config.seed, config.scores.motifs, config.scores)
     best = min(history, key=lambda entry: entry["loss"])
     result = {
         **provenance("tal_gata", config),
@@ -101,8 +111,9 @@ def run(config) -> tuple[dict[str, Any], str]:
         "completeness_error": completeness(scores, logits, at_background),
         **measures,
         "claims": claims(measures, all_shuffles(shuffled)),
+        "motifs": record(reason, found, test),
     }
-    return result, report(result, test, matches, scores, shuffled)
+    return result, report(result, test, matches, scores, shuffled, found)
 
 
 def all_shuffles(shuffled: Scores) -> str:
@@ -255,6 +266,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scores.integration_steps": _at_least(1),
     "scores.num_references": _at_least(1),
     "scores.batch_size": _at_least(1),
+    "scores.motifs": (
+        lambda value: len(set(value)) == len(value) and set(value) <= set(TASKS),
+        f"must be a tuple of some of {', '.join(TASKS)}, each once; () to look for none",
+    ),
 }
 
 

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from experiments.tal_gata_motifs import TaskMotifs
+from experiments.tal_gata_motifs_page import motifs_section
 from experiments.tal_gata_scores import BOTH, GATA1_TASK, GUIDED, METHODS, MIXED, OTHER_TASK, Matches, Scores
 from fprior.data.simulation import KINDS, MOTIFS, TASKS, Simulation
 from fprior.report.figures import FAINT, INK, PALETTE, draw_logo, to_png_base64, to_svg
@@ -22,9 +24,14 @@ VERDICTS = {True: "holds", False: "does not hold", None: "no data"}
 
 
 def report(
-    result: dict[str, Any], data: Simulation, matches: Sequence[Matches], scores: Scores, shuffled: Scores
+    result: dict[str, Any],
+    data: Simulation,
+    matches: Sequence[Matches],
+    scores: Scores,
+    shuffled: Scores,
+    found: Mapping[str, TaskMotifs],
 ) -> str:
-    """The page, of the result and what it was computed from: test sequences, their matches and scores."""
+    """The page, of the result and what it was computed from: test sequences, their matches, scores and motifs."""
     kinds = ", ".join(f"{count} {name}" for name, count in result["sequences"]["test"].items())
     lead = (
         "Sequences with motifs of GATA1, of TAL1, of both or of none, a network that tells them apart, and what ways of"
@@ -39,6 +46,7 @@ def report(
         Section("One sequence in letters", example_section(data, scores, result["config"]["scores"]["strong"])),
         Section("Tiers", tiers_section(result, data, matches[1], scores)),
         Section("Shuffled references", references_section(data, matches[0], scores, shuffled)),
+        Section("Motifs found without knowing them", motifs_section(result["motifs"], found, data)),
         Section("How it was made", made_section(result)),
     ]
     return page("TAL–GATA simulation", lead, sections)

@@ -169,7 +169,7 @@ def _run(options: Sequence[str], number: int, window: int) -> None:
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen([sys.executable, "-c", COMMAND, "motifs", *options], stdout=said, stderr=said) as process,
-        tqdm(bar_format="{desc}: {elapsed}", desc=title, file=sys.stderr) as bar,
+        tqdm(bar_format="{desc}: {elapsed}", desc=title, disable=None, file=sys.stderr) as bar,
     ):
         try:
             while process.poll() is None:

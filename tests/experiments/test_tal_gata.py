@@ -21,6 +21,7 @@ TINY = (
     *("--config.model.filters=(4,)", "--config.model.widths=(11,)", "--config.model.dense_size=4"),
     *("--config.train.epochs=1", "--config.train.batch_size=16"),
     *("--config.scores.matches=3", "--config.scores.num_references=2", "--config.scores.batch_size=8"),
+    "--config.scores.motifs=()",
 )
 
 
@@ -42,10 +43,11 @@ def test_end_to_end(tmp_path):
         assert set(result["false_negatives"][motif.name]["methods"]) == methods
         assert set(result["tiers"][motif.name]) == methods
     assert len(result["claims"]) == 7
+    assert result["motifs"]["left_out"] in outcome.out and result["motifs"]["tasks"] == {}
     for method in COMPLETE[1:]:  # not integrated gradients, whose sum over few steps is not exact
         assert result["completeness_error"][method] < 1e-5
     page = (workdir / "tal_gata.html").read_text()
-    assert all(method in page for method in methods)
+    assert all(method in page for method in methods) and result["motifs"]["left_out"] in page
     assert page.count('class="figure"') >= 5
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
@@ -81,6 +83,8 @@ def test_the_config_passes_and_its_head_says_what_to_expect():
         ({"model__dropout": 1.0}, r"config\.model\.dropout"),
         ({"train__batch_size": 6401}, r"config\.train\.batch_size"),
         ({"scores__num_references": 0}, r"config\.scores\.num_references"),
+        ({"scores__motifs": ("both", "SPI1")}, r"config\.scores\.motifs .* some of both, GATA1, TAL1"),
+        ({"scores__motifs": ("both", "both")}, r"config\.scores\.motifs .* each once"),
     ],
 )
 def test_wrong_values_are_refused(fields, message):
