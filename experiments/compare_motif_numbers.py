@@ -77,7 +77,8 @@ def similarity(a: Sequence[FoundPattern], b: Sequence[FoundPattern]) -> float:
 
     n: seqlets, so that a pattern counts as much as it is used; J: `matrix_similarity`. It needs neither known motifs,
     which would leave out patterns that resemble none, nor p-values, which with so few patterns depend on which they
-    are and are small between stretches without information too.
+    are and are small between stretches without information too. The matrices are whole: where they would be trimmed
+    hangs on single positions.
 
     Returns:
       From 0 to 1, where every pattern of one is a pattern of the other; 0 if only one has patterns, NaN if none has.

@@ -107,7 +107,8 @@ def _scan_text(comparison: Comparison, known: Sequence[Known]) -> str:
     among = sum(one.scan <= q_value for one in known)
     return (
         "Scan alone: the false discovery rate of a motif's enrichment in the same sequences against negatives, without"
-        f" a model; {among} of these {len(known)} have q ≤ {q_value:g}, as have {enriched:,} of all {len(scan):,}."
+        f" a model; of the {len(known)} here {among}, of all {len(scan):,} known motifs {enriched:,} have"
+        f" q ≤ {q_value:g}."
     )
 
 
@@ -144,9 +145,9 @@ def logos_figure(comparison: Comparison) -> str:
     best = {title: patterns[0] for title, patterns in drawn.items() if patterns}
     if not best:
         return ""
-    first = next(iter(best.values())).contributions
+    first = next(iter(best.values()))
     q_value = comparison.config.motifs.q_value
-    logos = {f"{title}: {_like(one, q_value)}": _turned(one.contributions, first) for title, one in best.items()}
+    logos = {f"{title}: {_like(one, q_value)}": _turned(one, first) for title, one in best.items()}
     caption = (
         f"The positive pattern with most seqlets of each condition's model of seed {seed}: its contribution-weight"
         " matrix, trimmed, on both strands, in units of the model's output. Every row has its own scale."
@@ -157,9 +158,10 @@ def logos_figure(comparison: Comparison) -> str:
     return figure(to_svg(motif_logos(logos)), caption, "Sequence logos of the best pattern of each condition")
 
 
-def _turned(matrix: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The matrix read on the strand on which it is more like the first one."""
-    return matrix if reads_alike(first, matrix) else matrix[::-1, ::-1]
+def _turned(one: FoundPattern, first: FoundPattern) -> np.ndarray:
+    """The trimmed matrix read on the strand on which the pattern is more like the first one."""
+    trimmed = one.contributions[one.trimmed]
+    return trimmed if reads_alike(first.contributions, one.contributions) else trimmed[::-1, ::-1]
 
 
 def _like(one: FoundPattern, q_value: float) -> str:

@@ -17,7 +17,7 @@ from experiments.motifs import RECORD, motifs_of_run
 from experiments.motifs_sources import TOOLS, version_of
 from fprior.data.motif_scan import read_all_motifs
 from fprior.errors import InputError
-from fprior.motifs.patterns import read_patterns
+from fprior.motifs.patterns import Pattern, read_patterns
 
 ONLY_NEGATIVE = "All patterns found argue against the prediction."
 
@@ -62,7 +62,7 @@ def read_motifs(folder: Path, condition: str, seed: int) -> ModelMotifs:
     record = json.loads((folder / RECORD).read_text())
     known = {one["name"]: one for one in record["patterns"]}
     patterns = tuple(
-        _pattern(known[one.name], one.contributions[one.trimmed()])
+        _found(known[one.name], one)
         for one in read_patterns(folder / "patterns.h5", 0)  # where its seqlets lie is not asked
         if one.sign > 0
     )
@@ -78,10 +78,10 @@ def read_motifs(folder: Path, condition: str, seed: int) -> ModelMotifs:
     )
 
 
-def _pattern(one: Mapping[str, Any], contributions: np.ndarray) -> FoundPattern:
-    matches = {match["motif"]: match["q_value"] for match in one["matches"]}
-    counts = one["seqlets"], one["instances"]
-    return FoundPattern(one["name"], contributions, *counts, one["information_bits"], matches)
+def _found(known: Mapping[str, Any], one: Pattern) -> FoundPattern:
+    matches = {match["motif"]: match["q_value"] for match in known["matches"]}
+    numbers = known["seqlets"], known["instances"], known["information_bits"]
+    return FoundPattern(one.name, one.contributions, one.trimmed(), *numbers, matches)
 
 
 def _recall(folder: Path, ends: Mapping[str, Mapping[str, Any]]) -> dict[str, Reached]:

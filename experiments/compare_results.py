@@ -42,7 +42,7 @@ class FoundPattern(NamedTuple):
     """A positive pattern of a model.
 
     name: TF-MoDISco's rank by number of seqlets, `positive_0` first.
-    contributions: its trimmed contribution-weight matrix `(W, 4)`.
+    contributions: its contribution-weight matrix `(W, 4)`; trimmed: the positions of it that matter.
     seqlets, instances: how many.
     bits: of information in the trimmed pattern.
     matches: q of the known motifs most like it, best first.
@@ -50,6 +50,7 @@ class FoundPattern(NamedTuple):
 
     name: str
     contributions: np.ndarray
+    trimmed: slice
     seqlets: int
     instances: int
     bits: float

@@ -63,9 +63,10 @@ def seeds_table(rows: Sequence[Row], measures: Sequence[str], titles: Mapping[st
         for place, row in enumerate(of_measure):
             line.append(spread_text(row, decimals_of(of_measure)))
             line += [p_text(row.by_seed.p_value if row.by_seed else None)] * (place > 0)
-        known = [(row.better * row.mean, -place) for place, row in enumerate(of_measure) if np.isfinite(row.mean)]
-        if len(known) > 1 and of_measure[0].better:
-            marked.add((len(cells), max(1, -2 * max(known)[1])))
+        ranks = {place: row.better * row.mean for place, row in enumerate(of_measure) if np.isfinite(row.mean)}
+        if len(set(ranks.values())) > 1:  # a row of equals has no best
+            best = max(ranks.values())
+            marked |= {(len(cells), max(1, 2 * place)) for place, rank in ranks.items() if rank == best}
         cells.append(line)
     columns = ["", titles[names[0]]]
     for name in names[1:]:

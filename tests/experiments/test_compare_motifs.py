@@ -43,7 +43,7 @@ NONE = Reached(np.empty(0, np.int64), np.empty(0, np.int64), 10)
 
 def pattern(shape="a", matches=None, *, seqlets=100, instances=50, rank=0) -> FoundPattern:
     matches = {"CTCF": 1e-9} if matches is None else matches
-    return FoundPattern(f"positive_{rank}", SHAPES[shape], seqlets, instances, 12.5, matches)
+    return FoundPattern(f"positive_{rank}", SHAPES[shape], slice(2, 9), seqlets, instances, 12.5, matches)
 
 
 def model(condition, seed, *patterns, why="", failed=False, calls=8, scan=None) -> ModelMotifs:
@@ -237,7 +237,9 @@ def test_the_section_shows_both_conditions_side_by_side():
     assert found[1][2:] == ["3 of 5", "5 of 5"] and found[2][2:] == ["missed", "5 of 5"]
     marked = [part.split("</td>")[0] for part in html.split('<td class="best">')[1:]]
     assert marked == ["5 of 5"]  # SP1's: the other condition missed it, while both found CTCF
-    assert "1 of these 2 have q ≤ 0.05" in page.text
+    best = [part.split("</td>")[0] for part in html.split('<td class="number best">')[1:]]
+    assert best == ["0.55 ± 0.00", "1.000"]  # area and similarity; shares that are equal have no best
+    assert "of the 2 here 1, of all 2 known motifs 1 have q ≤ 0.05" in page.text
     details = page.table("The same motifs where they were found.")
     assert [line[:2] for line in details[1:]] == [
         ["CTCF", "no prior"],
@@ -248,6 +250,7 @@ def test_the_section_shows_both_conditions_side_by_side():
     assert without[1:] == [["no prior", "1", "few seqlets"], ["no prior", "3", "few seqlets"]]
     measures = page.table("Motifs of a model: mean")
     assert measures[1][:3] == ["positive patterns", "0.60 ± 0.55", "2.00 ± 0.00"]
+    assert measures[2][:3] == ["share of them like a known motif (q ≤ 0.05)", "1.000 ± 0.000", "1.000 ± 0.000"]
     assert "model of seed 0" in page.text and "figure 3B" in page.text
     assert "positive_0, like CTCF, q = 1.0e-09; 100 seqlets" in page.text  # over the logo
     assert "nan" not in page.text.lower()
@@ -355,7 +358,7 @@ def test_what_is_read_is_what_was_found(world, models, capsys):
     (one,), known = found[0].patterns, record["patterns"][0]  # the negative one is left out
     assert (one.name, one.seqlets, one.instances) == ("positive_0", known["seqlets"], known["instances"])
     assert one.matches == {"MA0080.7": 1e-9} and one.bits == known["information_bits"]
-    assert one.contributions.shape == (known["width"], 4)
+    assert one.trimmed.stop - one.trimmed.start == known["width"] <= len(one.contributions)
     reached, end = found[0].recall["true"], record["recall"]["true"]
     assert (len(reached.reached), reached.reached[-1], reached.regions) == (
         end["calls"],
