@@ -86,12 +86,13 @@ def _patterns(motifs: Mapping[str, Any]) -> str:
         for task, of_task in motifs["tasks"].items()
         for one in of_task["patterns"]
     ]
-    on = [f"on {motif.name}" for motif in MOTIFS]
-    columns = ["task, pattern", "consensus", "bits", "seqlets", *on, "calls", *on]
+    seqlets, calls = ([f"{what} on {motif.name}" for motif in MOTIFS] for what in ("seqlets", "calls"))
+    columns = ["task, pattern", "consensus", "bits", "seqlets", *seqlets, "calls", *calls]
     caption = (
         "Patterns, the seqlets they are made of and the calls of their instances in the same sequences; how many of"
         " either overlap a motif that was put there. Consensus and information content are those of the trimmed"
-        " pattern; a base of less than half of the seqlets is in lower case."
+        " pattern; a base of less than half of the seqlets is in lower case. A seqlet is 30 bases wide and may reach a"
+        " neighbour. A call has to read as one word in 10,000 does, which a pattern of six bases may not allow."
     )
     return table(rows, columns, caption)
 
