@@ -212,7 +212,14 @@ def stack_states(states: Sequence[State], mesh: Mesh | None = None) -> State:
 
 def state_of(states: State, model: int, models: int, mesh: Mesh | None = None) -> State:
     """One model's own state out of it, on every device of the mesh."""
-    return states if models == 1 else moved(jax.tree.map(lambda leaf: leaf[model], states), mesh)
+    if models == 1:
+        return states
+    placed = {} if mesh is None else {"out_shardings": NamedSharding(mesh, EVERYWHERE)}
+    return jax.jit(_one_of, **placed)(states, np.int32(model))
+
+
+def _one_of(states: State, model: jax.Array) -> State:
+    return jax.tree.map(lambda leaf: leaf[model], states)
 
 
 def fits_on_device(dataset: Dataset, plan: BatchPlan) -> bool:

@@ -280,6 +280,8 @@ def main(arguments: list[str]) -> int:
         parser.error(f"there is no layout {', '.join(unknown)}; choose from {', '.join(LAYOUTS)}")
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates
     jax.config.update("jax_platforms", "cpu")
+    # A CPU has 32 programs under way at most, of whatever device: they can be those that wait for the others'.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     jax.config.update("jax_enable_compilation_cache", False)  # nothing of this is for later
     with tempfile.TemporaryDirectory() as folder:
         found = rows(names, Path(folder), lambda text: print(text, file=sys.stderr, flush=True))
