@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.motifs_results import consensus
+from experiments.motifs_sources import version_of
 from experiments.tal_gata_scores import MIXED_RULE
 from fprior.attribution.deepshap import deepshap
 from fprior.data.motif_scan import read_all_motifs
@@ -30,7 +31,7 @@ KNOWN = "jaspar2026_core_vertebrates"  # which a pattern is compared with, besid
 Q_VALUE = 0.05  # at most, of a match
 TOP = 3  # matches that are kept
 DRAWS = 10  # of random places, over which the baseline is averaged
-TOOLS = ("modiscolite", "memelite")
+TOOLS = {"modiscolite": "modisco-lite", "memelite": "memelite"}  # module → package
 
 Calls = dict[str, np.ndarray]
 
@@ -175,7 +176,12 @@ def record(reason: str | None, found: Mapping[str, TaskMotifs], data: Simulation
         }
         for task, one in found.items()
     }
-    return {"left_out": reason, "tasks": tasks, "found": {motif.name: best(tasks, motif.name) for motif in MOTIFS}}
+    return {
+        "left_out": reason,
+        "versions": {} if reason else {tool: version_of(tool) for tool in TOOLS.values()},
+        "found": {motif.name: best(tasks, motif.name) for motif in MOTIFS},
+        "tasks": tasks,
+    }
 
 
 def best(tasks: Mapping[str, Any], motif: str) -> dict[str, Any] | None:

@@ -124,12 +124,12 @@ def _curves(found: Mapping[str, TaskMotifs], data: Simulation) -> str:
     for number, motif in enumerate(MOTIFS):
         of_task = {task: recall(one.positive_calls(), data, number) for task, one in found.items()}
         curves[motif.name] = {f"task {task}": columns[:2] for task, columns in of_task.items()}
-        calls, _, at_random = max(of_task.values(), key=lambda columns: len(columns[0]))
+        calls, _, at_random = max(of_task.values(), key=lambda columns: columns[1].max(initial=0))
         chance[motif.name] = calls, at_random
         totals[motif.name] = int(data.counts[:, number].sum())
     caption = (
         "How many of the instances that were put there the calls of positive patterns overlap, the most important call"
-        f" first. {RANDOM} It is drawn for the task with the most calls."
+        f" first. {RANDOM} It is drawn for the task whose calls reach most."
     )
     return figure(to_svg(recall_curves(curves, chance, totals)), caption, "Curves of instances reached by calls")
 

@@ -110,6 +110,7 @@ def test_a_motif_is_found_only_where_its_instances_are(found, data):
 def test_the_section_shows_patterns_matches_and_recall(found, data):
     motifs = record(None, found, data)
     section = motifs_section(motifs, found, data)
+    assert set(motifs["versions"]) == {"modisco-lite", "memelite"}
     assert section.count('class="figure"') == 2 and section.count('class="table"') == 3
     assert "found, as positive_0 of task both (q = 1.0e-04" in section
     for pattern in motifs["tasks"]["both"]["patterns"]:
