@@ -15,6 +15,7 @@ PSEUDOCOUNT = 0.01  # added to each probability of a matrix, so that none is 0
 FALSE_POSITIVE_RATE = 1e-4  # of a position of random sequence with equal bases, as FIMO has it by default
 SHIPPED = Path(__file__).parent / "jaspar"
 BINS = 1_000  # of the distribution of scores, for each position of a motif
+SINGLE_PRECISION = 1e-4  # bits by which scores may miss; of a short motif the best word alone is at the threshold
 ROUNDING = 0.02  # by which the probabilities of a position may miss 1: files give as few as two digits
 
 
@@ -89,14 +90,15 @@ def motif_matches(
 ) -> dict[str, np.ndarray]:
     """Matches to a motif in tokens `(N, L)` on either strand.
 
-    A match scores at least as much as a share of `false_positive_rate` of random words with equal bases does. A word
-    with an unknown base is no match.
+    A match scores at least as much as a share of `false_positive_rate` of random words with equal bases does; where the
+    best word of a short motif alone is more frequent than that, it is the only match. A word with an unknown base is
+    none.
 
     Returns:
       Columns `(M,)`: `sequence`, index; `start`, the first base; `reverse`, whether it is on the opposite strand;
       `score`, the log-odds in bits. A word that matches on both strands is there twice.
     """
-    threshold = score_threshold(matrix, false_positive_rate)
+    threshold = score_threshold(matrix, false_positive_rate) - SINGLE_PRECISION
     strands = ((False, matrix), (True, matrix.reverse_complement()))
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0))]
     for index, sequence in enumerate(tokens if tokens.shape[1] >= matrix.length else ()):

@@ -162,6 +162,17 @@ def test_default_rate():
         assert np.array_equal(*masks) == same
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_word_of_a_short_motif_is_a_match(seed):
+    """One word of six bases in 4,096 is more than one in 10,000: the threshold is the best word's own score."""
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet(np.full(4, 0.1), 6)
+    word = probabilities.argmax(axis=1).astype(np.uint8)
+    tokens = np.concatenate([random.integers(0, 4, 20), word, random.integers(0, 4, 20)])[None].astype(np.uint8)
+    matches = motif_matches(tokens, scoring_matrix(probabilities))
+    assert 20 in matches["start"][~matches["reverse"]]
+
+
 def test_an_unknown_base_is_in_no_match(matrix):
     """One at a time under a planted word; and what a run of unknown bases leaves is searched as before."""
     sequence = encode("A" * 10 + WORD + "A" * 10)
