@@ -23,6 +23,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
 slow-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,notebook]'
 	$(BIN)/python -m pytest -m slow
 
 $(VENV)/installed: pyproject.toml

@@ -37,7 +37,7 @@ from fprior.data.scores import actual_contributions, write_bigwig, write_modisco
 from fprior.data.splits import SPLITS
 from fprior.data.two_bit import open_genome
 from fprior.errors import InputError
-from fprior.files import sha256, write_arrays, write_json
+from fprior.files import read_json, sha256, write_arrays, write_json
 from fprior.objectives import profile_objective, profile_weights
 from fprior.sequence import one_hot
 from fprior.training.problem import apply
@@ -133,7 +133,7 @@ def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, 
 def open_parts(folder: Path, settings: dict[str, Any]) -> Path:
     """The folder of the parts computed so far; emptied if they were made with other settings."""
     record = folder / "settings.json"
-    if not record.is_file() or json.loads(record.read_text()) != json.loads(json.dumps(settings)):
+    if not record.is_file() or read_json(record, "delete its directory") != json.loads(json.dumps(settings)):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_json(record, settings)

@@ -18,10 +18,11 @@ from experiments.evaluate_places import known_places
 from experiments.run_directory import finished_run, read_result
 from fprior.data.dataset import Dataset
 from fprior.data.scores import read_scores
-from fprior.files import write_json
+from fprior.files import read_json, write_json
 from fprior.metrics.interpretability import continuous_jaccard, gc_reliance, share_inside
 
 MEASURED = "compared.json"  # in a run's directory: what the measures were made with
+AGAIN = "delete it: the model is measured again"
 ENDS = 0.05  # of the input at either end, for the share of importance there
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} models [{elapsed}<{remaining}, ends {eta:%H:%M}]"
 
@@ -59,7 +60,7 @@ def _settings(config, masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def _is_measured(path: Path, settings: Mapping[str, Any]) -> bool:
     record = path / MEASURED
-    return record.is_file() and json.loads(record.read_text()) == settings
+    return record.is_file() and read_json(record, AGAIN) == settings
 
 
 def result_of(
@@ -69,7 +70,7 @@ def result_of(
     split = config.evaluate.split
     with np.load(path / f"evaluation_{split}.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    summary = json.loads((path / f"evaluation_{split}.json").read_text())
+    summary = read_json(path / f"evaluation_{split}.json", AGAIN)
     result = read_result(path)
     scores = read_scores(path / f"attributions_{config.attribute.split}.h5")
     contributions = {"gradient": arrays["contributions"], "deepshap": scores["contributions"]}

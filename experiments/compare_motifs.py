@@ -1,7 +1,6 @@
 """The motifs of a comparison's models: found as `experiments.motifs` finds them, and read back."""
 
 import csv
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,11 @@ from tqdm import tqdm
 from experiments.build import dataset_of
 from experiments.compare_measures import BAR, Models
 from experiments.compare_results import FoundPattern, ModelMotifs, Reached
-from experiments.motifs import RECORD, motifs_of_run
+from experiments.motifs import AGAIN, RECORD, motifs_of_run
 from experiments.motifs_sources import TOOLS, version_of
 from fprior.data.motif_scan import read_all_motifs
 from fprior.errors import InputError
+from fprior.files import read_json
 from fprior.motifs.patterns import Pattern, read_patterns
 
 ONLY_NEGATIVE = "All patterns found argue against the prediction."
@@ -59,7 +59,7 @@ def motifs_of_all(config, models: Models) -> list[ModelMotifs]:
 
 def read_motifs(folder: Path, condition: str, seed: int) -> ModelMotifs:
     """What `experiments.motifs` wrote to a directory."""
-    record = json.loads((folder / RECORD).read_text())
+    record = read_json(folder / RECORD, AGAIN)
     known = {one["name"]: one for one in record["patterns"]}
     patterns = tuple(
         _found(known[one.name], one)

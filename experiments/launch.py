@@ -15,7 +15,7 @@ from ml_collections import config_flags
 
 from experiments.config import check_config
 from experiments.devices import heard, join_processes
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 
 USAGE_STATUS = 2
 FLAGS = flags.FLAGS
@@ -33,7 +33,7 @@ def launch(main: Callable[..., None], *, needs_config: bool = True, processes: b
 
     Wrong input ends in one line on standard error and exit status 2.
     """
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax narrates every file it writes
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates what it writes, and logs what it then raises
     holders = {name: flags.DEFINE_string(name, None, text) for name, text in strings.items()}
     keep_compiled_programs()
     speaking = contextlib.nullcontext()
@@ -85,7 +85,7 @@ def parse(arguments: list[str], *, needs_config: bool = True) -> ml_collections.
     try:
         unparsed = FLAGS(arguments)
     except Exception as error:  # whatever a config file raises is an error of that file
-        raise InputError(_explain(error, path, arguments)) from error
+        raise InputError(one_line(_explain(error, path, arguments))) from error
     if len(unparsed) > 1:
         raise InputError(f"{unparsed[1]!r} is not a flag; fields are set as --config.section.field=value")
     if not needs_config:

@@ -53,7 +53,7 @@ from experiments.run_directory import finished_run, provenance
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
-from fprior.files import write_atomically, write_json
+from fprior.files import read_json, write_atomically, write_json
 from fprior.motifs.discovery import discover, why_none
 from fprior.motifs.enrichment import enrichment
 from fprior.motifs.matching import match
@@ -61,6 +61,7 @@ from fprior.motifs.patterns import write_meme
 
 RECORD, PAGE = "motifs.json", "motifs.html"
 STOPPED_STATUS = 1
+AGAIN = "delete its directory: the motifs are found again"
 
 
 def main(config, workdir: str | None) -> None:
@@ -71,7 +72,7 @@ def main(config, workdir: str | None) -> None:
     except Stopped:
         print(f"{path}: stopped; nothing was written, and the same command begins again", file=sys.stderr)
         sys.exit(STOPPED_STATUS)
-    print(*summary(json.loads((folder / RECORD).read_text()), folder), sep="\n")
+    print(*summary(read_json(folder / RECORD, AGAIN), folder), sep="\n")
 
 
 def motifs_of_run(config, dataset: Dataset, path: Path, command: str) -> Path:
@@ -141,7 +142,7 @@ def replaced(folder: Path) -> Iterator[Path]:
 def is_current(folder: Path, settings: dict[str, Any]) -> bool:
     """Whether the results there are of these settings, which include the checksums of all that is read."""
     record = folder / RECORD
-    return record.is_file() and json.loads(record.read_text())["settings"] == json.loads(json.dumps(settings))
+    return record.is_file() and read_json(record, AGAIN)["settings"] == json.loads(json.dumps(settings))
 
 
 # ---- what is found

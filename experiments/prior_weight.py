@@ -1,6 +1,5 @@
 """λ by the paper's rule for profiles: half of the correctness loss that is reached without the prior."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from experiments.program import Program
 from experiments.validation import Validation
 from fprior.data.dataset import Dataset
 from fprior.errors import InputError
-from fprior.files import write_json
+from fprior.files import read_json, write_json
 from fprior.training.processes import leads
 
 RECORD = "prior_weight.json"
@@ -72,4 +71,4 @@ def weight_of(config, dataset: Dataset, paths: list[Path]) -> float:
 
 def read_weight(path: Path) -> float:
     """The λ on record in a run's directory."""
-    return json.loads((path / RECORD).read_text())["weight"]
+    return read_json(path / RECORD, "delete it: the weight is measured again")["weight"]

@@ -21,7 +21,7 @@ from experiments.report_tables import Evaluated, interpretability_section, perfo
 from experiments.run_directory import RESULT, read_record, read_result
 from experiments.validation import SCORE
 from fprior.errors import InputError
-from fprior.files import write_atomically
+from fprior.files import read_json, write_atomically
 from fprior.report.figures import learning_curves, to_svg
 from fprior.report.page import Section, figure, key_values, page, table
 from fprior.training.log import read_log
@@ -57,7 +57,7 @@ def read_run(label: str, directory: Path, split: str) -> Evaluated:
             raise InputError(f"{path}: missing; run {command} with --workdir={directory} first")
     with np.load(f"{stem}.npz", allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    result, measures = read_result(directory), json.loads(Path(f"{stem}.json").read_text())
+    result, measures = read_result(directory), read_json(f"{stem}.json", "run experiments.evaluate again")
     if record["config"]["prior"]["weight"] == "auto":
         record["config"]["prior"]["weight"] = f"auto: {read_weight(directory):.4g}"
     return Evaluated(label, record, result, read_log(directory), measures, arrays)

@@ -92,7 +92,7 @@ def _patterns(motifs: Mapping[str, Any]) -> str:
         "Patterns, the seqlets they are made of and the calls of their instances in the same sequences; how many of"
         " either overlap a motif that was put there. Consensus and information content are those of the trimmed"
         " pattern; a base of less than half of the seqlets is in lower case. A seqlet is 30 bases wide and may reach a"
-        " neighbour. A call has to read as one word in 10,000 does; of a pattern of six bases that is the best word alone."
+        " neighbour. A call has to read as one word in 10,000 does; of six bases that is the best word alone."
     )
     return table(rows, columns, caption)
 

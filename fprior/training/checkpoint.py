@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from fprior.errors import InputError
+from fprior.errors import InputError, one_line
 from fprior.training.processes import leads, wait_for_all
 from fprior.training.state import State
 
@@ -95,8 +95,8 @@ class Checkpoints:
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(target), progress=ocp.args.JsonRestore())
         try:
             restored = manager.restore(step, args=arguments)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
+        except Exception as error:  # a plain one is what orbax raises for an array that is cut short
+            reason = one_line(error)[:300]
             raise InputError(
                 f"{self._directory / series / str(step)}: cannot be restored ({reason}); it is damaged or belongs to"
                 " another model: delete this checkpoint's directory to go on from the one before it"

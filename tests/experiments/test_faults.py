@@ -107,7 +107,6 @@ def test_disk_full_from_the_start(world, uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="orbax raises a plain Exception, which Checkpoints.restore lets through")
 def test_truncated_checkpoint(world, uninterrupted, half_way):
     """The remedy that the error names leads on from the checkpoint before."""
     newest = half_way / "checkpoints" / "latest" / str(checkpoints(half_way)[-1])
