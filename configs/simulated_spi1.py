@@ -27,12 +27,13 @@ def get_config():
     # That of the published runs: with the track's mean in the norm, importance spread evenly over the background costs.
     config.prior.normalization = "reference"
     config.prior.freq_limit = 150.0
-    config.train.epochs = 3  # of 250 steps
+    config.train.epochs = 6  # of 150 steps
     config.train.stop_after_epochs = 0
     config.evaluate.motifs = ("MA0080.7",)
     config.evaluate.regions = ("instances",)
     config.evaluate.region_names = ("instances",)
     config.simulate.name = "simulated_spi1"
+    config.simulate.sequences = 12_000
     config.simulate.task = "SPI1"
     config.simulate.motif = "MA0080.7"  # 13 bases; the authors took one that they had found in their own peaks
     return config
