@@ -11,7 +11,8 @@ import pytest
 from toy import MANIFEST, WINDOW, make_loci
 
 from fprior.data.batches import BatchPlan, HostWindows, assemble, batch_at, draw, examples_of
-from fprior.data.dataset import CONTROLS, Dataset, TrackLayout, open_dataset, save_dataset
+from fprior.data.dataset import Dataset, TrackLayout, open_dataset, save_dataset
+from fprior.data.dataset_checks import CONTROLS
 from fprior.errors import InputError
 from fprior.sequence import one_hot, reverse_complement_tokens
 
