@@ -1,5 +1,5 @@
 # make demo   own environment, installation, and the main job: about 7 minutes on two CPU cores
-# make test   the test suite in the same environment: 15 to 20 minutes on two cores
+# make test   the test suite in the same environment: about 15 minutes on two cores
 
 PYTHON ?= python3
 VENV ?= .venv
