@@ -1,6 +1,7 @@
 """Where motifs match sequences: probabilities of MEME files, scanned as log-odds by Biopython."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,8 @@ def _unused_name(line: str, open_motif: str | None, motifs: dict[str, np.ndarray
     words = line.split()
     if len(words) < 2:
         raise ValueError("a motif has no name")
+    if not words[1].isprintable():
+        raise ValueError(f"the name {words[1]!r} has a character that cannot be printed")
     if words[1] in motifs:
         raise ValueError(f"two of its motifs are named {words[1]!r}")
     return words[1]
@@ -153,8 +156,10 @@ def _unused_name(line: str, open_motif: str | None, motifs: dict[str, np.ndarray
 
 def _probabilities(header: str, name: str, lines: Iterator[str]) -> np.ndarray:
     """The rows `(W, 4)` that follow the header of a matrix."""
-    words = header.replace("=", " ").split()
-    width = int(words[words.index("w") + 1])
+    width = re.search(r"\bw=\s*(\d{1,6})\b", header)
+    if width is None:
+        raise ValueError(f"motif {name!r} has no width 'w= ' in {header!r}")
+    width = int(width[1])
     rows = [[float(word) for word in next(lines, "").split()] for _ in range(width)]
     if not rows or any(len(row) != len(ALPHABET) for row in rows):
         raise ValueError(f"motif {name!r} has not the {width} rows of {len(ALPHABET)} numbers that it promises")

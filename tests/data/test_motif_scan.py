@@ -317,6 +317,8 @@ def test_a_file_without_motifs_has_none(tmp_path):
         ([motif("ONE", WORD).replace("0.970000", "0.470000")], "'ONE' has a row that is no probabilities"),
         ([motif("ONE", WORD).removeprefix("MOTIF ONE")], "follows no 'MOTIF'"),
         ([motif("", WORD)], "a motif has no name"),
+        ([motif("O\0NE", WORD)], "'O\\x00NE' has a character that cannot be printed"),
+        ([motif("ONE", WORD).replace("w= 10 ", "w=")], "'ONE' has no width"),
     ],
 )
 def test_a_motif_that_would_be_lost_is_refused(tmp_path, motifs, reason):
