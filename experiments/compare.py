@@ -23,7 +23,6 @@ experiments/requirements.py. The conditions and the questions are listed in expe
 """
 
 import contextlib
-import fcntl
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -43,7 +42,7 @@ from experiments.config import with_changes
 from experiments.evaluate_places import known_places
 from experiments.launch import config_file, launch
 from experiments.requirements import Requirement, parse_requirements
-from experiments.run_directory import RECORD, provenance, read_record, read_result
+from experiments.run_directory import RECORD, alone, provenance, read_record, read_result
 from fprior.errors import InputError
 from fprior.files import write_atomically, write_json
 
@@ -230,16 +229,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     if (path / RECORD).exists():
         raise InputError(f"--workdir={path}: holds a single run; choose another directory for the comparison")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")
-    except OSError as error:
-        raise InputError(f"--workdir={path}: cannot be written ({error.strerror}); choose another") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"--workdir={path}: another process is using it; wait or choose another") from error
+    with alone(path / ".lock", f"--workdir={path}"):
         yield
 
 

@@ -22,7 +22,6 @@ page says why that may be.
 """
 
 import contextlib
-import fcntl
 import json
 import resource
 import shutil
@@ -49,10 +48,9 @@ from experiments.motifs_results import (
     record_of,
 )
 from experiments.motifs_sources import Sources, read_sources
-from experiments.run_directory import finished_run, provenance
+from experiments.run_directory import alone, finished_run, provenance
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
-from fprior.errors import InputError
 from fprior.files import read_json, write_atomically, write_json
 from fprior.motifs.discovery import discover, why_none
 from fprior.motifs.enrichment import enrichment
@@ -98,23 +96,14 @@ def motifs_of_run(config, dataset: Dataset, path: Path, command: str) -> Path:
 # ---- one process, and whole or not at all
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Holds the results for this process alone.
 
     Raises:
       InputError: the run's directory cannot be written, or another process uses it for the same.
     """
-    try:
-        lock = open(folder.with_name(f".{folder.name}.lock"), "w")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); make {folder.parent} writable") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"{folder}: another process is making it; wait for that one") from error
-        yield
+    lock = folder.with_name(f".{folder.name}.lock")
+    return alone(lock, str(folder), f"make {folder.parent} writable", "another process is making it; wait for that one")
 
 
 @contextlib.contextmanager

@@ -48,16 +48,7 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
     occupied = path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
     if occupied and not (path / RECORD).exists():
         raise InputError(f"--workdir={workdir}: the directory is not empty and not a run; choose another")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / ".lock", "w")
-    except OSError as error:
-        raise InputError(f"--workdir={workdir}: cannot be written ({error.strerror}); choose another") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"--workdir={workdir}: another process is using it; wait or choose another") from error
+    with alone(path / ".lock", f"--workdir={workdir}"):
         record = _record(config, dataset)
         with _no_room_explained(workdir):
             if (path / RECORD).exists():
@@ -65,6 +56,32 @@ def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Pat
             else:
                 write_json(path / RECORD, record)
             yield path
+
+
+@contextlib.contextmanager
+def alone(
+    lock: Path,
+    what: str,
+    unwritable: str = "choose another",
+    taken: str = "another process is using it; wait or choose another",
+) -> Iterator[None]:
+    """Holds a lock file, and with it `what` it stands for, for this process alone; makes its directory.
+
+    Raises:
+      InputError: it cannot be written, or another process holds it. `unwritable` is the remedy for the one, `taken`
+        the text for the other.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "w")
+    except OSError as error:
+        raise InputError(f"{what}: cannot be written ({error.strerror}); {unwritable}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{what}: {taken}") from error
+        yield
 
 
 @contextlib.contextmanager
