@@ -5,24 +5,174 @@ their type, so that a misspelt or mistyped one dies where it is written.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_collections
 
-from experiments.attributions import ATTRIBUTIONS
 from experiments.config_kinds import check_kinds
-from experiments.models import MODELS, OUTPUTS, RESERVED, imported, model_config
+from experiments.config_model import check_model
+from experiments.config_values import VALUES
+from experiments.models import MODELS, model_config
 from experiments.prepare_checks import check_bins, check_files, check_folds, check_negatives, given
-from fprior.attribution.deepshap import REFERENCES
-from fprior.data.splits import SPLITS
 from fprior.errors import InputError
-from fprior.models.profile import CONTROL_COUNTS
-from fprior.objectives import PROFILE_WEIGHTS
-from fprior.priors import BOUNDARIES, NORMALIZATIONS
-from fprior.training.step import ATTRIBUTED
 
-PRIORS = ("fourier", "smoothness", "sparsity")
+_DATA: dict[str, Any] = {
+    "dataset": "",  # a directory made by experiments.prepare, or the name of one that ships with fprior
+    "input_length": 1000,  # bases the model reads
+    "output_length": 1000,  # positions of a profile, in the middle of the input; of no meaning for labels
+    "jitter": 128,  # in training, windows are shifted by up to so many bases
+    "top_fraction": 1.0,  # of the training positives, those with the highest signal, are trained on
+    "batch_size": 128,  # half positives, half negatives; before opposite strands are added
+    "reverse_complement": True,  # add the opposite strand of every sequence to the batch
+}
+
+_PRIOR: dict[str, Any] = {
+    "name": "fourier",  # fourier, smoothness or sparsity
+    # λ; 0 trains without a prior; "auto" is half of the correctness loss reached without it, as the paper has it for
+    # profiles, measured in a run of auto_steps steps
+    "weight": 1.0,
+    "auto_steps": 200,
+    "anneal": "none",  # over epochs e: none, inflate 2/(1+exp(−c·e))−1, deflate exp(−c·e)
+    "anneal_speed": 1.0,  # c; the paper inflates with 1 and deflates with 0.3
+    "examples": "positives",  # positives or all
+    "attribution": "input_gradient",  # what the prior is put on: see experiments/attributions.py
+    "attributed": "batch",  # batch, evaluation or training: see fprior.training.step.Recipe
+    "centred": True,  # subtract the gradient's mean over bases: see fprior.input_gradient
+    "profile_weights": "probabilities",  # or log_probabilities, as the authors: see fprior.objectives
+    "freq_limit": 150.0,  # highest frequency left alone, in cycles per input; L / (shortest motif)
+    "softness": 0.2,  # exponent of the decay above it
+    "hard_cut": False,  # no decay: everything above freq_limit is penalised in full
+    "smooth_sigma": 3.0,  # Gaussian smoothing of the track first, in bases; 0 for none
+    "normalization": "paper",  # paper or reference: see fprior.fourier_prior
+    "boundary": "periodic",  # periodic, reflect, taper or cosine: see fprior.fourier_prior
+}
+
+_TRAIN: dict[str, Any] = {
+    "epochs": 20,  # at most; an epoch reads every positive once
+    "learning_rate": 1e-3,  # of Adam
+    "compute_dtype": "float32",  # or bfloat16, in training; parameters, statistics and FFT stay float32
+    "class_averaged": True,  # average the losses of positives and negatives apart, then together
+    "count_weight": 20.0,  # of the counts' squared error, beside the profiles' likelihood
+    "l1": 0.0,  # weight of Σ|θ| over all parameters θ in the loss; 0 leaves it out
+    "l2": 0.0,  # weight of Σθ²
+    "stop_after_epochs": 3,  # without a gain of stop_gain in the validation loss; 0 never stops early
+    "stop_gain": 0.001,
+    "select_on": "correctness",  # the validation loss that picks the best epoch: correctness or total
+    "checkpoint_every": 500,  # steps; one is written at the end of every epoch anyway
+    "log_every": 10,  # steps
+    "gradients_every": 200,  # steps between reports of gradient norms and their cosine
+}
+
+_SPEED: dict[str, Any] = {  # nothing here changes what is learned, beyond rounding
+    "placement": "auto",  # of the data: device, host (memory-mapped, read ahead), or device if it fits
+    "steps_per_call": 1,  # training steps in one call of the compiled program; helps where steps are short
+    "models": "auto",  # how num_models share a program: vmap, turn, or auto: turn on a CPU
+}
+
+_EVALUATE: dict[str, Any] = {
+    "split": "test",  # train, valid or test
+    "batch_size": 256,
+    "centred": True,  # of the attributions that are measured and drawn: see fprior.input_gradient
+    "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
+    "motifs": ("",),  # names in motif_file: the share of importance inside each one's matches
+    "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
+    # BED files of independent regions to hold importance against, such as footprints or peaks of a sharper
+    # assay; peaks stands for those of the data set, instances for the true ones of a simulated one
+    "regions": ("",),
+    "region_names": ("",),  # one a file, for the names of the measures
+}
+
+_ATTRIBUTE: dict[str, Any] = {
+    "split": "test",  # whose positives are attributed: train, valid or test
+    "loci": "",  # in place of a split: BED or narrowPeak, around whose summits the inputs lie
+    "genome": "",  # and the FASTA that they lie in
+    "references": "shuffle",  # shuffle (keeps dinucleotides), gc or zeros: see fprior.deepshap
+    "num_references": 10,
+    "rule": "rescale",  # rescale or reveal_cancel: see fprior.deeplift
+    "task": -1,  # whose logit or profile is attributed, from 0; -1 is the sum over tasks
+    "head": "profile",  # of a profile model: profile or counts
+    "memory_gigabytes": 2.0,  # that a call may take
+}
+
+_MOTIFS: dict[str, Any] = {  # in the attributions that the section attribute names
+    "file": "jaspar2026_core_vertebrates",  # known motifs, in MEME's minimal format; or as motif_file above
+    "window": 400,  # bases in the middle of an input that patterns are looked for in; at most the input
+    "max_seqlets": 20_000,  # stretches of high contributions that patterns are made of, of either sign
+    "leiden_runs": 2,  # clusterings with different seeds, of which the best is taken
+    "q_value": 0.05,  # matches to known motifs and enrichments with at most this are called ones
+    "instances": "",  # NAME of the attributions_NAME.h5 to call instances in, in place of the patterns' own
+}
+
+_COMPARE: dict[str, Any] = {  # weights that `experiments.compare` tries: the one of the lowest validation loss is taken
+    "smoothness": (0.001, 0.01, 0.1),  # λ of the smoothness prior
+    "sparsity": (0.03, 0.1, 0.3),  # λ of the sparsity prior
+    "l1": (1e-6, 1e-5, 1e-4),  # train.l1
+    "l2": (1e-5, 1e-4, 1e-3),  # train.l2
+    "dropout": (0.1, 0.2, 0.4),  # model.conv_dropout and model.dense_dropout
+    "subset_fraction": 1.0,  # data.top_fraction of a second model for each one, whose stability is measured
+    "subset_epochs": 0,  # of these models; 0 is train.epochs, which on few positives are few steps
+    # Find motifs in every model, as the section motifs says: minutes each for hundreds of loci, an hour or
+    # more and several gigabytes for tens of thousands
+    "motifs": False,
+}
+
+_PREPARE: dict[str, Any] = {
+    "output": "",  # directory of the data set; must not exist
+    "name": "",
+    "genome": "",  # FASTA, plain or bgzip, or 2bit
+    "peaks": ("",),  # BED or narrowPeak, one file a task
+    "tasks": ("",),  # their names
+    "tracks": ("",),  # BigWigs of counts: of each task in turn plus and minus, or one without strands
+    "controls": ("",),  # likewise: as many as tracks, or one set of strands that all tasks share
+    "chromosome_names": "as_is",  # as_is, add_chr or remove_chr, for peaks and excluded regions
+    "leave_out_chromosomes": ("chrY", "chrM"),  # whose peaks are dropped, in either style of names
+    "exclude": ("",),  # BED files of regions that no window may touch
+    "partial_genome": False,  # the FASTA holds chromosomes in part: drop loci beyond the ends
+    "window": 1256,  # bases stored for every locus: input_length + 2 · jitter or more
+    "top_fraction": 1.0,  # of each task's peaks, those with the highest signal, that may be positives
+    "max_unknown": 0.0,  # largest fraction of N in a window
+    "negatives_per_positive": 10,  # of the same split; with bins 0 keeps all negatives
+    "loci": "summits",  # windows around summits, or bins: all bins of the chromosomes with peaks, labelled
+    # With summits:
+    "min_summit_distance": 200,  # of summits closer than this, the one with the strongest signal is kept
+    "positive_reach": 100,  # a locus is positive for a task with a summit within so many bases
+    "background": "gc",  # gc matches the negatives to the positives, random does not
+    "gc_tolerance": 0.02,  # allowed difference in GC fraction of a negative and its positive
+    "peak_margin": 500,  # bases around peaks that no negative may touch
+    # With bins, whose negatives are drawn at random; the stored window lies around a bin's middle:
+    "bin_width": 200,
+    "bin_stride": 50,
+    "bin_overlap": 0.5,  # a bin is positive for a task whose peaks cover so much of it
+    "relaxed_peaks": ("",),  # one file a task: a bin that only these cover so much is ambiguous
+    "split": "block",  # block or chromosome
+    "block_size": 5_000_000,
+    "fractions": (0.7, 0.15, 0.15),  # of the blocks: train, valid, test
+    "valid_chromosomes": ("chr8", "chr10"),
+    "test_chromosomes": ("chr1",),
+    "num_folds": 0,  # in place of these two: deal the chromosomes to so many folds of about equal length,
+    "fold": 0,  # of which this one is test, the next one validation
+    "seed": 0,  # deals the blocks and draws the negatives
+    "compress": False,  # smaller on disk, but read into memory as a whole
+    "terms": "",  # origin and licence of the data, kept in the manifest
+}
+
+_SIMULATE: dict[str, Any] = {
+    "output": "",  # directory of the data set; must not exist
+    "name": "",
+    "task": "",  # what the label is called
+    "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
+    "motif": "",  # name of the motif there
+    "sequences": 20_000,  # half with instances of the motif, half without
+    "fractions": (0.8, 0.1, 0.1),  # of them: train, valid, test
+    "instances": 1,  # of the motif in each positive, on either strand
+    "reach": 100,  # how far from the middle of the window an instance may be, in bases
+    "background": (0.25, 0.25, 0.25, 0.25),  # probabilities of A, C, G, T
+    "gc_bias": 0.0,  # added to the share of G and C in the background of positives, half to each
+    "gc_bias_in": ("train",),  # splits whose positives have that bias: of train, valid, test
+    "seed": 0,  # with a sequence's number decides that sequence
+}
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -32,154 +182,18 @@ def default_config() -> ml_collections.ConfigDict:
             "seed": 0,  # keys the parameters, the order of the data, jitter and dropout
             "num_models": 1,  # models trained in one program, with seeds seed, seed + 1, …
             "distributed": False,  # this process is one of several: see experiments/devices.py
-            "data": {
-                "dataset": "",  # a directory made by experiments.prepare, or the name of one that ships with fprior
-                "input_length": 1000,  # bases the model reads
-                "output_length": 1000,  # positions of a profile, in the middle of the input; of no meaning for labels
-                "jitter": 128,  # in training, windows are shifted by up to so many bases
-                "top_fraction": 1.0,  # of the training positives, those with the highest signal, are trained on
-                "batch_size": 128,  # half positives, half negatives; before opposite strands are added
-                "reverse_complement": True,  # add the opposite strand of every sequence to the batch
-            },
+            "data": _DATA,
             # basset, deepsea and profile likewise, or your own; the fields of each: see experiments/models.py
             "model": model_config("binary"),
-            "prior": {
-                "name": "fourier",  # fourier, smoothness or sparsity
-                # λ; 0 trains without a prior; "auto" is half of the correctness loss reached without it, as the paper
-                # has it for profiles, measured in a run of auto_steps steps
-                "weight": ml_collections.FieldReference(1.0, field_type=object),
-                "auto_steps": 200,
-                "anneal": "none",  # over epochs e: none, inflate 2/(1+exp(−c·e))−1, deflate exp(−c·e)
-                "anneal_speed": 1.0,  # c; the paper inflates with 1 and deflates with 0.3
-                "examples": "positives",  # positives or all
-                "attribution": "input_gradient",  # what the prior is put on: see experiments/attributions.py
-                "attributed": "batch",  # batch, evaluation or training: see fprior.training.step.Recipe
-                "centred": True,  # subtract the gradient's mean over bases: see fprior.input_gradient
-                "profile_weights": "probabilities",  # or log_probabilities, as the authors: see fprior.objectives
-                "freq_limit": 150.0,  # highest frequency left alone, in cycles per input; L / (shortest motif)
-                "softness": 0.2,  # exponent of the decay above it
-                "hard_cut": False,  # no decay: everything above freq_limit is penalised in full
-                "smooth_sigma": 3.0,  # Gaussian smoothing of the track first, in bases; 0 for none
-                "normalization": "paper",  # paper or reference: see fprior.fourier_prior
-                "boundary": "periodic",  # periodic, reflect, taper or cosine: see fprior.fourier_prior
-            },
-            "train": {
-                "epochs": 20,  # at most; an epoch reads every positive once
-                "learning_rate": 1e-3,  # of Adam
-                "compute_dtype": "float32",  # or bfloat16, in training; parameters, statistics and FFT stay float32
-                "class_averaged": True,  # average the losses of positives and negatives apart, then together
-                "count_weight": 20.0,  # of the counts' squared error, beside the profiles' likelihood
-                "l1": 0.0,  # weight of Σ|θ| over all parameters θ in the loss; 0 leaves it out
-                "l2": 0.0,  # weight of Σθ²
-                "stop_after_epochs": 3,  # without a gain of stop_gain in the validation loss; 0 never stops early
-                "stop_gain": 0.001,
-                "select_on": "correctness",  # the validation loss that picks the best epoch: correctness or total
-                "checkpoint_every": 500,  # steps; one is written at the end of every epoch anyway
-                "log_every": 10,  # steps
-                "gradients_every": 200,  # steps between reports of gradient norms and their cosine
-            },
-            "speed": {  # nothing here changes what is learned, beyond rounding
-                "placement": "auto",  # of the data: device, host (memory-mapped, read ahead), or device if it fits
-                "steps_per_call": 1,  # training steps in one call of the compiled program; helps where steps are short
-                "models": "auto",  # how num_models share a program: vmap, turn, or auto: turn on a CPU
-            },
-            "evaluate": {
-                "split": "test",  # train, valid or test
-                "batch_size": 256,
-                "centred": True,  # of the attributions that are measured and drawn: see fprior.input_gradient
-                "negative_upsampling": 1.0,  # negatives in the genome per negative here, for corrected precision
-                "motifs": ("",),  # names in motif_file: the share of importance inside each one's matches
-                "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
-                # BED files of independent regions to hold importance against, such as footprints or peaks of a sharper
-                # assay; peaks stands for those of the data set, instances for the true ones of a simulated one
-                "regions": ("",),
-                "region_names": ("",),  # one a file, for the names of the measures
-            },
-            "attribute": {
-                "split": "test",  # whose positives are attributed: train, valid or test
-                "loci": "",  # in place of a split: BED or narrowPeak, around whose summits the inputs lie
-                "genome": "",  # and the FASTA that they lie in
-                "references": "shuffle",  # shuffle (keeps dinucleotides), gc or zeros: see fprior.deepshap
-                "num_references": 10,
-                "rule": "rescale",  # rescale or reveal_cancel: see fprior.deeplift
-                "task": -1,  # whose logit or profile is attributed, from 0; -1 is the sum over tasks
-                "head": "profile",  # of a profile model: profile or counts
-                "memory_gigabytes": 2.0,  # that a call may take
-            },
-            "motifs": {  # in the attributions that the section attribute names
-                "file": "jaspar2026_core_vertebrates",  # known motifs, in MEME's minimal format; or as motif_file above
-                "window": 400,  # bases in the middle of an input that patterns are looked for in; at most the input
-                "max_seqlets": 20_000,  # stretches of high contributions that patterns are made of, of either sign
-                "leiden_runs": 2,  # clusterings with different seeds, of which the best is taken
-                "q_value": 0.05,  # matches to known motifs and enrichments with at most this are called ones
-                "instances": "",  # NAME of the attributions_NAME.h5 to call instances in, in place of the patterns' own
-            },
-            "compare": {  # weights that `experiments.compare` tries, and takes the one with the lowest validation loss
-                "smoothness": (0.001, 0.01, 0.1),  # λ of the smoothness prior
-                "sparsity": (0.03, 0.1, 0.3),  # λ of the sparsity prior
-                "l1": (1e-6, 1e-5, 1e-4),  # train.l1
-                "l2": (1e-5, 1e-4, 1e-3),  # train.l2
-                "dropout": (0.1, 0.2, 0.4),  # model.conv_dropout and model.dense_dropout
-                "subset_fraction": 1.0,  # data.top_fraction of a second model for each one, whose stability is measured
-                "subset_epochs": 0,  # of these models; 0 is train.epochs, which on few positives are few steps
-                # Find motifs in every model, as the section motifs says: minutes each for hundreds of loci, an hour or
-                # more and several gigabytes for tens of thousands
-                "motifs": False,
-            },
-            "prepare": {
-                "output": "",  # directory of the data set; must not exist
-                "name": "",
-                "genome": "",  # FASTA, plain or bgzip, or 2bit
-                "peaks": ("",),  # BED or narrowPeak, one file a task
-                "tasks": ("",),  # their names
-                "tracks": ("",),  # BigWigs of counts: of each task in turn plus and minus, or one without strands
-                "controls": ("",),  # likewise: as many as tracks, or one set of strands that all tasks share
-                "chromosome_names": "as_is",  # as_is, add_chr or remove_chr, for peaks and excluded regions
-                "leave_out_chromosomes": ("chrY", "chrM"),  # whose peaks are dropped, in either style of names
-                "exclude": ("",),  # BED files of regions that no window may touch
-                "partial_genome": False,  # the FASTA holds chromosomes in part: drop loci beyond the ends
-                "window": 1256,  # bases stored for every locus: input_length + 2 · jitter or more
-                "top_fraction": 1.0,  # of each task's peaks, those with the highest signal, that may be positives
-                "max_unknown": 0.0,  # largest fraction of N in a window
-                "negatives_per_positive": 10,  # of the same split; with bins 0 keeps all negatives
-                "loci": "summits",  # windows around summits, or bins: all bins of the chromosomes with peaks, labelled
-                # With summits:
-                "min_summit_distance": 200,  # of summits closer than this, the one with the strongest signal is kept
-                "positive_reach": 100,  # a locus is positive for a task with a summit within so many bases
-                "background": "gc",  # gc matches the negatives to the positives, random does not
-                "gc_tolerance": 0.02,  # allowed difference in GC fraction of a negative and its positive
-                "peak_margin": 500,  # bases around peaks that no negative may touch
-                # With bins, whose negatives are drawn at random; the stored window lies around a bin's middle:
-                "bin_width": 200,
-                "bin_stride": 50,
-                "bin_overlap": 0.5,  # a bin is positive for a task whose peaks cover so much of it
-                "relaxed_peaks": ("",),  # one file a task: a bin that only these cover so much is ambiguous
-                "split": "block",  # block or chromosome
-                "block_size": 5_000_000,
-                "fractions": (0.7, 0.15, 0.15),  # of the blocks: train, valid, test
-                "valid_chromosomes": ("chr8", "chr10"),
-                "test_chromosomes": ("chr1",),
-                "num_folds": 0,  # in place of these two: deal the chromosomes to so many folds of about equal length,
-                "fold": 0,  # of which this one is test, the next one validation
-                "seed": 0,  # deals the blocks and draws the negatives
-                "compress": False,  # smaller on disk, but read into memory as a whole
-                "terms": "",  # origin and licence of the data, kept in the manifest
-            },
-            "simulate": {
-                "output": "",  # directory of the data set; must not exist
-                "name": "",
-                "task": "",  # what the label is called
-                "motif_file": "jaspar2024_selected",  # MEME's minimal format; or one that ships with fprior
-                "motif": "",  # name of the motif there
-                "sequences": 20_000,  # half with instances of the motif, half without
-                "fractions": (0.8, 0.1, 0.1),  # of them: train, valid, test
-                "instances": 1,  # of the motif in each positive, on either strand
-                "reach": 100,  # how far from the middle of the window an instance may be, in bases
-                "background": (0.25, 0.25, 0.25, 0.25),  # probabilities of A, C, G, T
-                "gc_bias": 0.0,  # added to the share of G and C in the background of positives, half to each
-                "gc_bias_in": ("train",),  # splits whose positives have that bias: of train, valid, test
-                "seed": 0,  # with a sequence's number decides that sequence
-            },
+            "prior": _PRIOR | {"weight": ml_collections.FieldReference(1.0, field_type=object)},  # or "auto"
+            "train": _TRAIN,
+            "speed": _SPEED,
+            "evaluate": _EVALUATE,
+            "attribute": _ATTRIBUTE,
+            "motifs": _MOTIFS,
+            "compare": _COMPARE,
+            "prepare": _PREPARE,
+            "simulate": _SIMULATE,
         }
     )
     config.lock()
@@ -210,7 +224,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       InputError: names the field, its value and the remedy.
     """
     _check_kinds(config)
-    for section, fields in _CHECKS.items():
+    for section, fields in VALUES.items():
         for name, (accepts, remedy) in fields.items():
             value = config[section][name]
             if not accepts(value):
@@ -219,7 +233,7 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         raise InputError(f"config.num_models (={config.num_models}) must be at least 1")
     if config.seed < 0 or config.seed + config.num_models > 2**32:
         raise InputError(f"config.seed (={config.seed}) must be from 0 to 2^32 − config.num_models")
-    _check_model(config)
+    check_model(config)
     check_negatives(config.prepare)
     _check_regions(config.evaluate)
     data, prior = config.data, config.prior
@@ -252,65 +266,6 @@ def _check_kinds(config: ml_collections.ConfigDict) -> None:
 def has_prior(config) -> bool:
     """Whether a prior is trained with."""
     return config.prior.weight == "auto" or config.prior.weight > 0
-
-
-def _check_model(config: ml_collections.ConfigDict) -> None:
-    model, data = config.model, config.data
-    if model.outputs not in OUTPUTS:
-        raise InputError(f"config.model.outputs (={model.outputs!r}) must be one of {', '.join(OUTPUTS)}")
-    if model.name in MODELS:
-        own = model_config(model.name)
-        if odd := sorted(set(model) ^ set(own)):
-            raise InputError(
-                f"config.model.name (={model.name!r}) does not go with the fields {', '.join(odd)}: config.model must"
-                f" begin as experiments.models.model_config({model.name!r})"
-            )
-        if model.outputs != own.outputs:
-            raise InputError(
-                f"config.model.outputs (={model.outputs!r}) must be {own.outputs!r} for config.model.name"
-                f" (={model.name!r})"
-            )
-        for name, (accepts, remedy) in _MODEL_CHECKS[model.name].items():
-            if not accepts(model[name]):
-                raise InputError(f"config.model.{name} (={model[name]!r}) {remedy}")
-        _check_layers(config)
-    else:
-        found = imported(model.name, "name")
-        if not isinstance(found, type):
-            imported(model.get("init", ""), "init")
-        if config.train.compute_dtype != "float32":
-            raise InputError(
-                f"config.train.compute_dtype (={config.train.compute_dtype!r}) is for the models of fprior; cast within"
-                f" {model.name} instead"
-            )
-    if model.outputs == "profiles":
-        lost = data.input_length - data.output_length
-        if lost < 0 or (lost % 2 and data.reverse_complement):
-            raise InputError(
-                f"config.data.output_length (={data.output_length}) must be from 1 to config.data.input_length"
-                f" (={data.input_length}) and differ from it by an even number, so that the profile lies in the middle"
-            )
-
-
-def _check_layers(config: ml_collections.ConfigDict) -> None:
-    """Raises InputError if a model of fprior has layers that do not go together, or an input too short for them."""
-    model, data = config.model, config.data
-    for name in ("widths", "pool_sizes"):
-        if name in model and len(model[name]) != len(model.filters):
-            raise InputError(
-                f"config.model.{name} (={model[name]}) must have as many numbers as"
-                f" config.model.filters (={model.filters})"
-            )
-    fields = {name: value for name, value in model.items() if name not in RESERVED}
-    if model.outputs == "profiles":
-        fields["output_length"] = data.output_length
-    shortest = MODELS[model.name](**fields).shortest_input()
-    if data.input_length < shortest:
-        raise InputError(
-            f"config.data.input_length (={data.input_length}) is too short for the layers of config.model"
-            f" (={model.name!r}): they need {shortest} bases"
-            + (f" for config.data.output_length (={data.output_length})" if model.outputs == "profiles" else "")
-        )
 
 
 def _check_regions(evaluate: ml_collections.ConfigDict) -> None:
@@ -348,222 +303,3 @@ def check_prepare(config: ml_collections.ConfigDict) -> None:
     check_files(prepare)
     check_folds(prepare)
     check_bins(prepare)
-
-
-Check = tuple[Callable[[object], bool], str]
-
-
-def _at_least(least: float) -> Check:
-    return lambda value: least <= value < float("inf"), f"must be at least {least}"
-
-
-def _positive() -> Check:
-    return lambda value: 0 < value < float("inf"), "must be positive"
-
-
-def _within(low: float, high: float) -> Check:
-    return lambda value: low <= value <= high, f"must be from {low} to {high}"
-
-
-def _share() -> Check:
-    return lambda value: 0 < value <= 1, "must be above 0 and at most 1"
-
-
-def _one_of(*choices: str) -> Check:
-    return lambda value: value in choices, f"must be one of {', '.join(choices)}"
-
-
-def _positive_integers(least: int = 1) -> Check:
-    def accepts(value: object) -> bool:
-        return len(value) >= least and all(type(item) is int and item > 0 for item in value)
-
-    return accepts, f"must be a tuple of {least} or more positive integers"
-
-
-def _weights(below: float = float("inf")) -> Check:
-    def accepts(value: object) -> bool:
-        numbers = all(isinstance(item, (int, float)) and 0 < item < below for item in value)
-        return len(value) > 0 and numbers and len(set(value)) == len(value)
-
-    bound = "" if below == float("inf") else f" below {below:g}"
-    return accepts, f"must be a tuple of different positive numbers{bound}"
-
-
-def _strings() -> Check:
-    return lambda value: all(isinstance(item, str) for item in value), "must be a tuple of texts in quotes"
-
-
-def _shares(value: tuple) -> bool:
-    numbers = all(isinstance(item, (int, float)) for item in value)
-    return numbers and len(value) == 3 and min(value) >= 0 and abs(sum(value) - 1) <= 1e-6
-
-
-def _is_background(value: tuple) -> bool:
-    numbers = all(isinstance(item, (int, float)) for item in value)
-    return numbers and len(value) == 4 and min(value) > 0 and abs(sum(value) - 1) <= 1e-6
-
-
-def _are_splits(value: tuple) -> bool:
-    return all(item in SPLITS for item in value)
-
-
-def _is_weight(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value == "auto" or (number and 0 <= value < float("inf"))
-
-
-_SHARES = (_shares, "must be three numbers from 0 on that add up to 1: train, valid, test")
-
-_DROPOUT = (lambda value: 0 <= value < 1, "must be at least 0 and below 1")
-
-_ODD = (lambda value: value > 0 and value % 2 == 1, "must be odd")
-
-_MODEL_CHECKS: dict[str, dict[str, Check]] = {
-    "binary": {
-        "filters": _positive_integers(),
-        "widths": _positive_integers(),
-        "pool_size": _at_least(1),
-        "dense_sizes": _positive_integers(least=0),
-        "conv_dropout": _DROPOUT,
-        "dense_dropout": _DROPOUT,
-    },
-    "basset": {
-        "filters": _positive_integers(),
-        "widths": _positive_integers(),
-        "pool_sizes": _positive_integers(),
-        "dense_sizes": _positive_integers(least=0),
-        "conv_dropout": _DROPOUT,
-        "dense_dropout": _DROPOUT,
-    },
-    "deepsea": {
-        "filters": _positive_integers(),
-        "widths": _positive_integers(),
-        "pool_size": _at_least(1),
-        "dense_size": _at_least(1),
-        "conv_dropout": _DROPOUT,
-        "dense_dropout": _DROPOUT,
-    },
-    "profile": {
-        "filters": _at_least(1),
-        "first_width": _ODD,
-        "width": _ODD,
-        "dilations": _positive_integers(),
-        "profile_width": _ODD,
-        "control_counts": _one_of(*CONTROL_COUNTS),
-    },
-}
-
-_CHECKS: dict[str, dict[str, Check]] = {
-    "data": {
-        "input_length": _at_least(4),
-        "output_length": _at_least(1),
-        "jitter": _at_least(0),
-        "top_fraction": _share(),
-        "batch_size": _at_least(2),
-    },
-    "prior": {
-        "name": _one_of(*PRIORS),
-        "weight": (_is_weight, "must be 0 (no prior), a positive number, or 'auto'"),
-        "auto_steps": _at_least(1),
-        "anneal": _one_of("none", "inflate", "deflate"),
-        "anneal_speed": _positive(),
-        "examples": _one_of("positives", "all"),
-        "attribution": _one_of(*ATTRIBUTIONS),
-        "attributed": _one_of(*ATTRIBUTED),
-        "profile_weights": _one_of(*PROFILE_WEIGHTS),
-        "freq_limit": _positive(),
-        "softness": _positive(),
-        "smooth_sigma": _at_least(0),
-        "normalization": _one_of(*NORMALIZATIONS),
-        "boundary": _one_of(*BOUNDARIES),
-    },
-    "train": {
-        "epochs": _at_least(1),
-        "learning_rate": _positive(),
-        "count_weight": _at_least(0),
-        "l1": _at_least(0),
-        "l2": _at_least(0),
-        "compute_dtype": _one_of("float32", "bfloat16"),
-        "stop_after_epochs": _at_least(0),
-        "stop_gain": _at_least(0),
-        "select_on": _one_of("correctness", "total"),
-        "checkpoint_every": _at_least(1),
-        "log_every": _at_least(1),
-        "gradients_every": _at_least(1),
-    },
-    "speed": {
-        "placement": _one_of("auto", "device", "host"),
-        "steps_per_call": _at_least(1),
-        "models": _one_of("auto", "vmap", "turn"),
-    },
-    "evaluate": {
-        "split": _one_of("train", "valid", "test"),
-        "batch_size": _at_least(1),
-        "negative_upsampling": _at_least(1),
-        "motifs": _strings(),
-        "regions": _strings(),
-        "region_names": _strings(),
-    },
-    "attribute": {
-        "split": _one_of("train", "valid", "test"),
-        "references": _one_of(*REFERENCES),
-        "num_references": _at_least(1),
-        "rule": _one_of("rescale", "reveal_cancel"),
-        "task": _at_least(-1),
-        "head": _one_of("profile", "counts"),
-        "memory_gigabytes": _positive(),
-    },
-    "motifs": {
-        "window": (lambda value: value >= 30 and value % 2 == 0, "must be even and at least 30, a seqlet's width"),
-        "max_seqlets": _at_least(101),
-        "leiden_runs": _at_least(1),
-        "q_value": _share(),
-    },
-    "compare": {
-        **{name: _weights() for name in ("smoothness", "sparsity", "l1", "l2")},
-        "dropout": _weights(below=1.0),
-        "subset_fraction": _share(),
-        "subset_epochs": _at_least(0),
-    },
-    "prepare": {
-        "peaks": _strings(),
-        "tasks": _strings(),
-        "chromosome_names": _one_of("as_is", "add_chr", "remove_chr"),
-        "tracks": _strings(),
-        "controls": _strings(),
-        "leave_out_chromosomes": _strings(),
-        "exclude": _strings(),
-        "window": _at_least(4),
-        "top_fraction": _share(),
-        "max_unknown": _within(0, 1),
-        "negatives_per_positive": _at_least(0),
-        "loci": _one_of("summits", "bins"),
-        "min_summit_distance": _at_least(0),
-        "positive_reach": _at_least(0),
-        "background": _one_of("gc", "random"),
-        "gc_tolerance": _positive(),
-        "peak_margin": _at_least(0),
-        "bin_width": _at_least(1),
-        "bin_stride": _at_least(1),
-        "bin_overlap": _share(),
-        "relaxed_peaks": _strings(),
-        "split": _one_of("block", "chromosome"),
-        "block_size": _at_least(1),
-        "fractions": _SHARES,
-        "valid_chromosomes": _strings(),
-        "test_chromosomes": _strings(),
-        "num_folds": (lambda value: value == 0 or value >= 3, "must be 0 (off) or at least 3"),
-        "fold": _at_least(0),
-        "seed": _at_least(0),
-    },
-    "simulate": {
-        "sequences": (lambda value: value >= 6 and value % 2 == 0, "must be even and at least 6"),
-        "fractions": _SHARES,
-        "instances": _at_least(1),
-        "reach": _at_least(0),
-        "background": (_is_background, "must be four positive probabilities that add up to 1: of A, C, G, T"),
-        "gc_bias": _at_least(0),
-        "gc_bias_in": (_are_splits, f"must be a tuple of some of {', '.join(SPLITS)}"),
-        "seed": _at_least(0),
-    },
-}

@@ -18,7 +18,6 @@ ICML 2017, section 4.2 and appendices F to J.
 import itertools
 import math
 import sys
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -29,6 +28,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+from experiments.config_values import DROPOUT, Check, at_least, positive
 from experiments.launch import CONFIG, launch, seconds_since_start
 from experiments.member import no_gain
 from experiments.run_directory import provenance
@@ -235,37 +235,32 @@ def _check_fit(config: ml_collections.ConfigDict) -> None:
         raise InputError(f"config.train.batch_size (={config.train.batch_size}) must be at most {train}")
 
 
-def _at_least(least: float) -> tuple[Callable[[Any], bool], str]:
-    return lambda value: least <= value < math.inf, f"must be at least {least}"
-
-
-_SHARE = (lambda value: 0 <= value < 1, "must be at least 0 and below 1")
-_SIZES = (
+_SIZES: Check = (
     lambda value: len(value) > 0 and all(isinstance(item, int) and item > 0 for item in value),
     "must be a tuple of positive integers",
 )
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_CHECKS: dict[str, Check] = {
     "seed": (lambda value: 0 <= value < 2**32, "must be from 0 to 2^32 − 1"),
-    "data.sequences": _at_least(1),
-    "data.length": _at_least(1),
+    "data.sequences": at_least(1),
+    "data.length": at_least(1),
     "data.fractions": (
         lambda value: len(value) == 3 and min(value) > 0 and abs(sum(value) - 1) < 1e-6,
         "must be three positive numbers that add up to 1: train, valid, test",
     ),
     "model.filters": _SIZES,
     "model.widths": _SIZES,
-    "model.dense_size": _at_least(1),
-    "model.dropout": _SHARE,
-    "train.epochs": _at_least(1),
-    "train.batch_size": _at_least(1),
-    "train.learning_rate": (lambda value: 0 < value < math.inf, "must be positive"),
-    "train.stop_after_epochs": _at_least(0),
-    "train.stop_gain": _at_least(0),
-    "scores.matches": _at_least(1),
+    "model.dense_size": at_least(1),
+    "model.dropout": DROPOUT,
+    "train.epochs": at_least(1),
+    "train.batch_size": at_least(1),
+    "train.learning_rate": positive(),
+    "train.stop_after_epochs": at_least(0),
+    "train.stop_gain": at_least(0),
+    "scores.matches": at_least(1),
     "scores.strong": (math.isfinite, "must be finite"),
-    "scores.integration_steps": _at_least(1),
-    "scores.num_references": _at_least(1),
-    "scores.batch_size": _at_least(1),
+    "scores.integration_steps": at_least(1),
+    "scores.num_references": at_least(1),
+    "scores.batch_size": at_least(1),
     "scores.motifs": (
         lambda value: len(set(value)) == len(value) and set(value) <= set(TASKS),
         f"must be a tuple of some of {', '.join(TASKS)}, each once; () to look for none",
