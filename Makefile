@@ -1,12 +1,13 @@
 # make demo   own environment, installation, and the main job: about 7 minutes on two CPU cores
 # make test   the test suite in the same environment: about 15 minutes on two cores
+# make docs   guide and reference, build/docs/index.html: about a minute, after Sphinx is installed there
 
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs/quickstart
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow-test clean
+.PHONY: demo test slow-test docs clean
 
 demo: $(VENV)/installed
 	@echo "Training with and without the prior, then the page: about 5 minutes on two CPU cores."
@@ -25,6 +26,15 @@ test: $(VENV)/installed
 slow-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,notebook]'
 	$(BIN)/python -m pytest -m slow
+
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m experiments.docs.figures
+	$(BIN)/python -m sphinx -q -W --keep-going experiments/docs build/docs
+	@echo "Open build/docs/index.html in a browser."
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
