@@ -40,14 +40,6 @@ def damaged(content: bytes, edits: Sequence[tuple[str, int, int | bytes]]) -> by
     return content
 
 
-def is_text(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 # ---- JSON
 
 _LEAVES = (

@@ -12,7 +12,6 @@ import faulthandler
 import os
 import sys
 import tempfile
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from fprior.errors import InputError
+from tests.forked import fork, status_of
 
 SLOWEST = 20  # seconds that a case may take before it counts as a hang
 
@@ -66,20 +66,14 @@ def fuzz_apart(name: str, target: Target, cases: int, number: int) -> Counter | 
     """`fuzz` in a process of its own; None if it failed, with the reason printed."""
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz_{name}."))
     results, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            counts = fuzz(target, folder, cases, number)
-            os.write(writer, f"{counts['read']} {counts['refused']}".encode())
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+
+    def fuzz_and_report() -> None:
+        counts = fuzz(target, folder, cases, number)
+        os.write(writer, f"{counts['read']} {counts['refused']}".encode())
+
+    child = fork(fuzz_and_report)
     os.close(writer)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = status_of(child)
     with os.fdopen(results) as file:
         text = file.read()
     if status:

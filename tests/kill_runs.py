@@ -18,9 +18,9 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -34,6 +34,7 @@ from fprior.training.checkpoint import _COMPLETE, SERIES, Checkpoints
 from fprior.training.log import FILE, read_log
 from fprior.training.state import State, init_state
 from tests import tiny
+from tests.forked import fork, status_of
 
 EVERY = 5  # steps between checkpoints
 SETTINGS = f"""\
@@ -62,11 +63,7 @@ class Launcher:
     def __init__(self, folder: Path):
         self.output = folder / "output.txt"
         orders, replies = os.pipe(), os.pipe()
-        if os.fork() == 0:
-            os.close(orders[1])
-            os.close(replies[0])
-            _serve(os.fdopen(orders[0]), os.fdopen(replies[1], "w"), self.output, folder / "compiled")
-            os._exit(0)
+        fork(partial(_serve, orders, replies, self.output, folder / "compiled"))
         os.close(orders[0])
         os.close(replies[1])
         self._orders, self._replies = os.fdopen(orders[1], "w"), os.fdopen(replies[0])
@@ -85,17 +82,19 @@ class Launcher:
         return int(self._replies.readline())
 
 
-def _serve(orders: TextIO, replies: TextIO, output: Path, compiled: Path) -> None:
-    for line in orders:
-        child = os.fork()
-        if child == 0:
-            _command(line.rstrip("\n").split("\t"), output, compiled)
-        print(child, file=replies, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=replies, flush=True)
+def _serve(orders: tuple[int, int], replies: tuple[int, int], output: Path, compiled: Path) -> None:
+    """Reads orders from one pipe and replies through the other, until the orders end."""
+    os.close(orders[1])
+    os.close(replies[0])
+    with os.fdopen(orders[0]) as lines, os.fdopen(replies[1], "w") as answers:
+        for line in lines:
+            child = fork(partial(_command, line.rstrip("\n").split("\t"), output, compiled))
+            print(child, file=answers, flush=True)
+            print(status_of(child), file=answers, flush=True)
 
 
 def _command(arguments: list[str], output: Path, compiled: Path) -> None:
-    """Does what `python -m` does, and ends the process."""
+    """Does what `python -m` does."""
     for number in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     jax.config.update("jax_compilation_cache_dir", str(compiled))
@@ -103,17 +102,7 @@ def _command(arguments: list[str], output: Path, compiled: Path) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     sys.argv = [f"experiments/{arguments[0]}.py", *arguments[1:]]
     main, options = COMMANDS[arguments[0]]
-    try:
-        launch(main, **options)
-        status = 0
-    except SystemExit as error:
-        status = error.code or 0
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    launch(main, **options)
 
 
 # ---- what a directory holds

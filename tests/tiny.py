@@ -86,6 +86,9 @@ class World(NamedTuple):
         """`python -m experiments.NAME --config=… arguments`."""
         return command(name, f"--config={self.config}", *arguments, **options)
 
+    def peak_lines(self) -> list[str]:
+        return self.peaks.read_text().splitlines(keepends=True)
+
 
 def make_world(folder: Path, seed: int = 0) -> World:
     """Writes genome, peaks and config; the data set is made by `experiments.prepare` from them."""
@@ -120,74 +123,19 @@ def write_fasta(path: Path, sequences: dict[str, str]) -> None:
             file.writelines(sequence[i : i + LINE] + "\n" for i in range(0, len(sequence), LINE))
 
 
+def contents(folder: Path) -> set[str]:
+    """The names of everything below a folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
 # ---- command lines
-
-# Starting Python and importing JAX takes longer than a tiny command: one process imports once and forks for each.
-_SERVER = """
-import itertools, json, os, sys, traceback
-sys.path.insert(0, os.getcwd())
-from absl import flags
-from experiments import attribute, compare, doctor, evaluate, gc_series, prepare, report, train
-from experiments.launch import launch
-COMMANDS = {
-    "prepare": (prepare.main, {}),
-    "train": (train.main, {"workdir": "directory"}),
-    "evaluate": (evaluate.main, {"workdir": "directory"}),
-    "attribute": (attribute.main, {"workdir": "directory"}),
-    "compare": (compare.main, dict.fromkeys(("workdir", "seeds", "conditions", "question", "require"), "")),
-    "doctor": (doctor.main, {"fast": "fast"}),
-    "gc_series": (gc_series.main, dict.fromkeys(("workdir", "seeds", "conditions", "biases"), "")),
-    "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
-}
-
-
-def signal_at(signal, moment, folder, report):
-    # Sends this process the signal just before the moment-th time that it opens or changes something in the folder.
-    moments = itertools.count(1)
-
-    def hook(event, arguments):
-        if event in EVENTS and any(isinstance(a, (str, os.PathLike)) and folder in os.fspath(a) for a in arguments):
-            number = next(moments)
-            if number == moment:
-                os.kill(os.getpid(), signal)
-            os.write(report, b".")
-
-    sys.addaudithook(hook)
-
-
-EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        if order["interrupt"]:
-            report = os.open(order["moments"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            signal_at(*order["interrupt"], report)
-        for number, name in ((1, order["out"]), (2, order["err"])):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = [f"experiments/{order['name']}.py", *order["arguments"]]
-        main, options = COMMANDS[order["name"]]
-        try:
-            launch(main, **options)
-            status = 0
-        except SystemExit as error:
-            status = error.code or 0
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
 
 
 @functools.cache
 def _server() -> tuple[subprocess.Popen, str]:
     folder = tempfile.TemporaryDirectory()
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER],
+        [sys.executable, "-m", "tests.command_server"],
         cwd=ROOT,
         env=environment() | compilation_cache(folder.name),
         stdin=subprocess.PIPE,
