@@ -1,49 +1,19 @@
 """Priors over several axes against slow plain versions, on singular points, and under what must change nothing."""
 
 import itertools
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from prior_tracks import all_boundaries, fourier, losses_and_gradient, numerical_gradient, random_track
 
 from fprior import fourier_prior, smoothness_prior
-from fprior.priors import BOUNDARIES, NORMALIZATIONS, smooth
+from fprior.priors import NORMALIZATIONS, smooth
 
-SETTINGS = ("freq_limit", "softness", "smooth_sigma", "normalization", "boundary", "axes")
-fourier = jax.jit(fourier_prior, static_argnames=SETTINGS)
 smoothness = jax.jit(smoothness_prior, static_argnames="axes")
-all_boundaries = pytest.mark.parametrize("boundary", BOUNDARIES)
-
-
-def random_track(*shape, seed=0):
-    return np.random.default_rng(seed).gamma(0.5, size=shape)
-
-
-@cache
-def differentiated(prior):
-    def total(track):
-        losses = prior(track)
-        return jnp.sum(losses), losses
-
-    return jax.jit(jax.grad(total, has_aux=True))
-
-
-def losses_and_gradient(prior, track):
-    gradient, losses = differentiated(prior)(track)
-    return losses, gradient
-
-
-def numerical_gradient(f, track, step=1e-6):
-    gradient = np.zeros(track.shape)
-    for place in np.ndindex(track.shape):
-        move = np.zeros(track.shape)
-        move[place] = step
-        gradient[place] = (f(track + move) - f(track - move)) / (2 * step)
-    return gradient
-
 
 # Slow plain versions, of one track, by the formulas alone.
 
@@ -110,7 +80,7 @@ def test_fourier_prior_and_its_gradient_are_those_of_the_plain_version(shape, ho
     plain = partial(plain_fourier, boundary=boundary, **how)
     with jax.enable_x64(True):
         prior = partial(fourier, boundary=boundary, axes=len(shape), **how)
-        loss, gradient = losses_and_gradient(prior, jnp.asarray(track))
+        loss, gradient = losses_and_gradient(prior, track, jnp.float64)
     np.testing.assert_allclose(loss, plain(track), rtol=1e-12)
     np.testing.assert_allclose(gradient, numerical_gradient(plain, track), rtol=1e-5, atol=1e-8)
 
@@ -127,7 +97,7 @@ def test_four_axes():
 def test_smoothness_and_its_gradient_are_those_of_the_plain_version(shape):
     track = random_track(*shape)
     with jax.enable_x64(True):
-        loss, gradient = losses_and_gradient(partial(smoothness, axes=len(shape)), jnp.asarray(track))
+        loss, gradient = losses_and_gradient(partial(smoothness, axes=len(shape)), track, jnp.float64)
     np.testing.assert_allclose(loss, plain_smoothness(track), rtol=1e-12)
     np.testing.assert_allclose(gradient, numerical_gradient(plain_smoothness, track, 1e-7), rtol=1e-5, atol=1e-7)
 

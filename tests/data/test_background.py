@@ -2,29 +2,17 @@
 
 import numpy as np
 import pytest
+from hand_made import make_loci
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from refusals import refusal
 
 from fprior.data.background import gc_fraction, sample_gc_matched, sample_random
-from fprior.data.loci import Loci, is_named, strongest, touches_any, touching
+from fprior.data.loci import is_named, strongest, touches_any, touching
 from fprior.data.matching import draw_random
 from fprior.data.splits import check_disjoint, deal_chromosomes, fold_chromosomes
-from fprior.errors import InputError
 
 WIDTH, MARGIN = 40, 70
-
-
-def make_loci(chromosome, start, end, signal=None) -> Loci:
-    start, end = np.array(start, np.int64), np.array(end, np.int64)
-    signal = np.full(len(start), np.nan, np.float32) if signal is None else np.array(signal, np.float32)
-    return Loci(np.array(chromosome, np.str_), start, end, (start + end) // 2, signal)
-
-
-def refusal(call, *arguments, **keywords) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 class ToyGenome:

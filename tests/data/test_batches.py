@@ -5,6 +5,7 @@ import threading
 import jax
 import numpy as np
 import pytest
+from refusals import refusal
 from toy import GENOME, MANIFEST, NEGATIVES, POSITIVES, WINDOW, make_loci, save
 
 from fprior.data.batches import Ahead, BatchPlan, HostWindows, assemble, batch_at, examples_of
@@ -21,13 +22,6 @@ def dataset(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="module")
 def examples(dataset):
     return examples_of(dataset, 0)
-
-
-def refusal(call, *arguments, **keywords) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def plan(**changes) -> BatchPlan:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from refusals import refusal
 from toy import AMBIGUOUS, GENOME, MANIFEST, NEGATIVES, POSITIVES, WINDOW, make_loci, save
 
 from fprior.data import dataset as module
@@ -22,13 +23,6 @@ def folder(tmp_path):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Dataset:
     return open_dataset(save(tmp_path_factory.mktemp("data") / "toy"))
-
-
-def refusal(call, *arguments, **keywords) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # ---- the directory

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refusal
 from toy import MANIFEST, WINDOW, make_loci
 
 from fprior.data.batches import BatchPlan, HostWindows, assemble, batch_at, draw, examples_of
@@ -44,13 +45,6 @@ def save(path, layout=MATCHED, **options):
 def datasets(tmp_path_factory) -> dict[TrackLayout, Dataset]:
     folder = tmp_path_factory.mktemp("data")
     return {layout: open_dataset(save(folder / str(i), layout)) for i, layout in enumerate(LAYOUTS)}
-
-
-def refusal(call, *arguments, error=InputError, **keywords) -> str:
-    with pytest.raises(error) as caught:
-        call(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def plan(layout=MATCHED, **changes) -> BatchPlan:

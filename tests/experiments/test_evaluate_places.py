@@ -4,20 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from refusals import refusal
 
 from experiments import evaluate, evaluate_places, simulate
 from experiments.config import check_config, default_config
 from fprior.data.dataset import open_dataset
-from fprior.errors import InputError
 
 MOTIF, INPUT, JITTER = "MA0080.7", 80, 6
-
-
-def refusal(call, *arguments) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from refusals import refusal
 
 from experiments import simulate
 from experiments.config import check_config
@@ -13,7 +14,6 @@ from fprior.data.dataset import open_dataset
 from fprior.data.loci import read_loci
 from fprior.data.motif_simulation import motif_of, simulate_motif
 from fprior.data.splits import SPLITS
-from fprior.errors import InputError
 from fprior.files import sha256
 from fprior.metrics.interpretability import overlap_auprc, overlap_auprc_each, share_inside
 
@@ -60,13 +60,6 @@ def config_for(path: Path, **changes):
     config.update_from_flattened_dict({f"simulate.{name}": value for name, value in changes.items()})
     check_config(config)
     return config
-
-
-def refusal(call, *arguments) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """One training step, held against the same mathematics written out plainly."""
 
-import functools
 from functools import partial
 
 import flax.linen as nn
@@ -9,88 +8,31 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from ml_collections import ConfigDict
+from plain_step import (
+    BATCH,
+    LENGTH,
+    MODEL,
+    PRIOR,
+    ROWS,
+    SGD,
+    STATE,
+    close,
+    make_batch,
+    make_state,
+    plain_correctness,
+    plain_gradients,
+    plain_prior,
+    recipe,
+    same,
+    track,
+)
 
-from experiments.build import prior_weight_of
-from fprior import fourier_prior
 from fprior.data.batches import Batch
 from fprior.errors import InputError
-from fprior.models import BinaryModel, ProfileModel
-from fprior.sequence import one_hot
-from fprior.training.problem import Labels, Profiles
+from fprior.models import BinaryModel
+from fprior.training.problem import Labels
 from fprior.training.state import State, init_state
-from fprior.training.step import ATTRIBUTED, Recipe, gradient_report, losses_of, train_step, train_steps
-
-LENGTH, ROWS = 32, 4  # ROWS positives, then as many negatives
-MODEL = BinaryModel(num_tasks=2, filters=(4,), widths=(5,), pool_size=7, dense_sizes=(6,))
-PRIOR = partial(fourier_prior, freq_limit=5.0)
-SGD = optax.sgd(1.0)  # the parameters move by the gradient
-
-
-def make_batch(seed: int = 0) -> Batch:
-    tokens = np.random.default_rng(seed).integers(0, 5, (2 * ROWS, LENGTH))
-    labels = np.repeat([[1, 0], [0, 0]], ROWS, axis=0)
-    labels[1] = 1, -1
-    return Batch(one_hot(tokens), jnp.asarray(labels, jnp.int8), jnp.arange(2 * ROWS))
-
-
-@functools.cache
-def make_state(model=MODEL, optimizer=SGD, seed: int = 3) -> State:
-    """A state whose running statistics are those of no batch."""
-    state = init_state(model, optimizer, seed, LENGTH)
-    return state.replace(statistics=jax.tree.map(lambda leaf: leaf * 1.3 + 0.1, state.statistics))
-
-
-BATCH, STATE = make_batch(), make_state()
-
-
-def recipe(**changes) -> Recipe:
-    return Recipe(**{"model": MODEL, "optimizer": SGD, "prior": PRIOR, "prior_rows": ROWS} | changes)
-
-
-def close(a, b, **tolerance) -> None:
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(partial(np.testing.assert_allclose, **{"rtol": 2e-5, "atol": 2e-6} | tolerance), a, b)
-
-
-def same(a, b) -> bool:
-    return all(jax.tree.leaves(jax.tree.map(np.array_equal, a, b)))
-
-
-def plain_correctness(params, state: State = STATE, batch: Batch = BATCH):
-    """Mean cross entropy of the positives and of the negatives, averaged, and the new statistics."""
-    logits, statistics = MODEL.apply({"params": params, **state.statistics}, batch.x, train=True, mutable="batch_stats")
-    probability = jax.nn.sigmoid(logits)
-    positive, negative = batch.labels == 1, batch.labels == 0
-    loss = -jnp.sum(jnp.where(positive, jnp.log(probability), 0)) / positive.sum()
-    return (loss - jnp.sum(jnp.where(negative, jnp.log(1 - probability), 0)) / negative.sum()) / 2, statistics
-
-
-def track(x, gradient):
-    """|(gradient − its mean over the bases) × input|, summed over bases."""
-    return jnp.abs(x * (gradient - gradient.sum(-1, keepdims=True) / 4)).sum(-1)
-
-
-def plain_prior(params, mode: str, batch: Batch = BATCH, rows: int = ROWS):
-    """The prior's mean over the first rows, each example's gradient taken by itself."""
-    variables = {"params": params, **STATE.statistics}
-    if mode == "training":
-        training = partial(MODEL.apply, variables, train=True, mutable="batch_stats")
-        tracks = track(batch.x, jax.grad(lambda x: training(x)[0].sum())(batch.x))[:rows]
-    else:
-        if mode == "batch":
-            _, updated = MODEL.apply(variables, batch.x, train=True, mutable=["batch_stats", "batch_moments"])
-            variables = {"params": params, "batch_stats": updated["batch_moments"]}
-        gradient = jax.grad(lambda x: MODEL.apply(variables, x[None]).sum())
-        tracks = [track(x, gradient(x)) for x in batch.x[:rows]]
-    return jnp.mean(jnp.stack([PRIOR(one) for one in tracks]))
-
-
-@functools.cache
-def plain_gradients(mode: str):
-    task = jax.jit(jax.grad(lambda params: plain_correctness(params)[0]))
-    return task(STATE.params), jax.jit(jax.grad(plain_prior), static_argnums=1)(STATE.params, mode)
-
+from fprior.training.step import ATTRIBUTED, gradient_report, losses_of, train_step, train_steps
 
 # ---- without a prior
 
@@ -286,84 +228,7 @@ def test_unknown_mode():
         recipe(attributed="running")
 
 
-# ---- regularisers of the parameters
-
-
-def in_double(params) -> np.ndarray:
-    return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(params)])
-
-
-@pytest.mark.parametrize("weights", [{"l1": 0.3}, {"l2": 0.2}, {"l1": 0.3, "l2": 0.2}], ids="+".join)
-def test_regularisers_add_their_gradient_and_are_logged(weights):
-    """l1 · sign θ and 2 · l2 · θ, over all parameters, on top of what is learned without them."""
-    step = jax.jit(train_step, static_argnames="recipe")
-    (without, plain), (after, info) = (step(STATE, BATCH, recipe=recipe(**w)) for w in ({}, weights))
-    l1, l2 = weights.get("l1", 0), weights.get("l2", 0)
-    expected = jax.tree.map(lambda new, old: new - l1 * jnp.sign(old) - 2 * l2 * old, without.params, STATE.params)
-    close(after.params, expected, rtol=1e-4, atol=1e-5)
-    theta = in_double(STATE.params)
-    sums = {"l1": np.abs(theta).sum(), "l2": np.square(theta).sum()}
-    assert set(info) == set(plain) | {f"loss/{name}" for name in weights}
-    for name in weights:
-        np.testing.assert_allclose(info[f"loss/{name}"], sums[name], rtol=1e-6)
-    total = plain["loss/total"] + sum(weight * sums[name] for name, weight in weights.items())
-    np.testing.assert_allclose(info["loss/total"], total, rtol=1e-6)
-    close(after.statistics, without.statistics)
-
-
-def test_a_regulariser_without_weight_leaves_no_trace():
-    zeros = recipe(l1=0.0, l2=0.0)
-    programs = [jax.jit(partial(train_step, recipe=here)).lower(STATE, BATCH) for here in (recipe(), zeros)]
-    assert programs[0].as_text() == programs[1].as_text()
-    assert set(programs[0].out_info[1]) == {"loss/correctness", "loss/prior", "loss/total", "prior_weight"}
-
-
-def test_regularisers_at_zero_have_no_gradient():
-    state = STATE.replace(params=jax.tree.map(jnp.zeros_like, STATE.params))
-    step = jax.jit(train_step, static_argnames="recipe")
-    with_, without = (step(state, BATCH, recipe=recipe(prior=None, l1=w, l2=w)) for w in (1.0, 0.0))
-    assert same(with_[0].params, without[0].params)
-    assert with_[1]["loss/l1"] == with_[1]["loss/l2"] == 0 and np.isfinite(with_[1]["loss/total"])
-
-
-def test_regularisers_of_a_profile_model():
-    model = ProfileModel(output_length=8, filters=3, first_width=5, dilations=(1, 2), profile_width=5)
-    state = make_state(model)
-    counts = jnp.asarray(np.random.default_rng(0).poisson(2, (2 * ROWS, 1, 8, 2)), jnp.float32)
-    batch = BATCH._replace(labels=BATCH.labels[:, :1], profiles=counts)
-    here = recipe(model=model, problem=Profiles(), l1=0.1, l2=0.2)
-    _, info = jax.jit(partial(train_step, recipe=here))(state, batch)
-    assert {"loss/profile", "loss/counts", "loss/prior", "loss/l1", "loss/l2"} < set(info)
-    theta = in_double(state.params)
-    total = info["loss/correctness"] + info["loss/prior"] + 0.1 * np.abs(theta).sum() + 0.2 * np.square(theta).sum()
-    np.testing.assert_allclose(info["loss/total"], total, rtol=1e-6)
-
-
-@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["l1", "l2"])
-def test_a_regulariser_needs_a_weight_that_is_a_number_from_0_on(name, weight):
-    with pytest.raises(ValueError, match=rf"{name} \(={weight}\).*must be 0 or positive"):
-        recipe(**{name: weight})
-
-
-# ---- weight, random numbers, compilation
-
-
-@pytest.mark.parametrize(
-    ("anneal", "speed", "expected"),
-    [
-        ("none", 1.0, [4, 4, 4, 4]),
-        ("inflate", 1.0, [4 * (2 / (1 + np.exp(-e)) - 1) for e in range(4)]),
-        ("deflate", 0.3, [4 * np.exp(-0.3 * e) for e in range(4)]),
-    ],
-)
-def test_prior_weight_by_epoch(anneal, speed, expected):
-    weight = prior_weight_of(ConfigDict({"prior": {"anneal": anneal, "anneal_speed": speed}}), 10, 4.0)
-    values = [float(weight(jnp.int32(step))) for step in range(40)]
-    np.testing.assert_allclose(values, np.repeat(expected, 10), rtol=1e-6)
-    here = recipe(prior_weight=weight)
-    _, info = train_step(STATE.replace(step=jnp.int32(25)), BATCH, recipe=here)
-    np.testing.assert_allclose(info["prior_weight"], expected[2], rtol=1e-6)
+# ---- random numbers, compilation
 
 
 def test_dropout_is_keyed_by_seed_and_step():
