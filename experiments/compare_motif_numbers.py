@@ -1,15 +1,15 @@
 """The numbers of a comparison's motifs: of every model, between models, and of every known motif."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import combinations
 
 import numpy as np
 
 from experiments.compare_results import FoundPattern, ModelMotifs, Reached
+from fprior.files import csv_text
+from fprior.motifs.instances import contribution_match
 
 NONE = float("nan")
 COLUMNS = "motif condition models found best_q bits median_seqlets median_instances q_of_scan".split()
@@ -110,15 +110,11 @@ def reads_alike(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _aligned(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest similarity over all offsets at which the matrices overlap."""
-    if not a.any() or not b.any():
-        return 0.0
-    p, q = (np.asarray(values, np.float64) / np.abs(values).sum() for values in (a, b))
-    padded = np.pad(q, ((len(p) - 1, len(p) - 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, len(p), axis=0).swapaxes(-1, -2)
-    smaller = np.minimum(np.abs(windows), np.abs(p))
-    shared = (np.sign(windows) * np.sign(p) * smaller).sum(axis=(-1, -2))
-    return float((shared / (2 - smaller.sum(axis=(-1, -2)))).max())  # Σ max = Σ|p| + Σ|q| − Σ min
+    """The largest `contribution_match` over all offsets at which the matrices overlap."""
+    canvas = np.pad(a, ((len(b) - 1, len(b) - 1), (0, 0)))
+    room = len(canvas) - len(b)
+    shifted = np.stack([np.pad(b, ((offset, room - offset), (0, 0))) for offset in range(room + 1)])
+    return float(contribution_match(shifted, canvas).max())
 
 
 # ---- known motifs
@@ -217,10 +213,4 @@ def _median(values: Sequence[int]) -> float:
 
 def known_csv(known: Mapping[str, Sequence[Known]]) -> str:
     """A table in a file, a row for each known motif and condition; empty where there is no number."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for one in (one for of in known.values() for one in of):
-        numbers = (one.best_q, one.bits, one.seqlets, one.instances, one.scan)
-        writer.writerow([one.motif, one.condition, one.models, one.found, *(n if n == n else "" for n in numbers)])
-    return text.getvalue()
+    return csv_text(COLUMNS, (astuple(one) for of in known.values() for one in of))

@@ -1,7 +1,5 @@
 """The rows of a comparison's tables: every measure of every condition, and its difference from the first condition."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,6 +8,7 @@ from experiments.compare_motif_numbers import motif_counts, reached_share, recal
 from experiments.compare_results import ATTRIBUTIONS, Comparison, ModelResult, Row
 from experiments.measure_names import described, order_of
 from experiments.report_tables import PERFORMANCE
+from fprior.files import csv_text
 from fprior.metrics.statistics import describe, paired_test, unpaired_test
 
 BOOTSTRAP_SEED = 0
@@ -164,11 +163,7 @@ def _number(value: float | None) -> float:
 
 def as_csv(rows: Sequence[Row]) -> str:
     """The rows as a table in a file: numbers in full, empty where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(map(cells_of, rows))
-    return text.getvalue()
+    return csv_text(COLUMNS, map(cells_of, rows))
 
 
 def cells_of(row: Row) -> list[object]:
@@ -180,5 +175,4 @@ def cells_of(row: Row) -> list[object]:
         if pairs
         else [seeds.mean_difference if seeds else None, *[None] * 5]
     )
-    cells += [seeds.p_value, seeds.effect_size, seeds.smallest_p] if seeds else [None] * 3
-    return ["" if cell is None or cell != cell else cell for cell in cells]
+    return cells + ([seeds.p_value, seeds.effect_size, seeds.smallest_p] if seeds else [None] * 3)

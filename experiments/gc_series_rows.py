@@ -1,7 +1,5 @@
 """The rows of a GC-bias series' tables: every measure by bias and condition, and its slope over the biases."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from scipy.stats import linregress
 from experiments.compare_results import Row
 from experiments.compare_rows import BOOTSTRAP_SEED, COLUMNS, cells_of
 from experiments.gc_series_results import MEASURES, Series
+from fprior.files import csv_text
 from fprior.metrics.statistics import describe, paired_test, unpaired_test
 
 PERCENT = 100.0  # slopes are those of one more per cent
@@ -96,8 +95,5 @@ def _row(measure, condition, values, by_sequence, by_seed, bias) -> SeriesRow:
 
 def as_csv(rows: Iterable[SeriesRow]) -> str:
     """The rows as a table in a file: numbers in full, empty where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["bias", *COLUMNS])
-    writer.writerows([SLOPE if row.bias is None else row.bias, *cells_of(row)] for row in rows)
-    return text.getvalue()
+    cells = ([SLOPE if row.bias is None else row.bias, *cells_of(row)] for row in rows)
+    return csv_text(["bias", *COLUMNS], cells)

@@ -28,6 +28,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,6 @@ from experiments.motifs_results import (
     MATCH_COLUMNS,
     RECALL_COLUMNS,
     Result,
-    as_csv,
     recall_rows,
     record_of,
 )
@@ -51,7 +51,7 @@ from experiments.motifs_sources import Sources, read_sources
 from experiments.run_directory import alone, finished_run, provenance
 from fprior.data.dataset import Dataset
 from fprior.data.splits import SPLITS
-from fprior.files import read_json, write_atomically, write_json
+from fprior.files import csv_text, read_json, write_atomically, write_json
 from fprior.motifs.discovery import discover, why_none
 from fprior.motifs.enrichment import enrichment
 from fprior.motifs.matching import match
@@ -188,9 +188,9 @@ def write_all(result: Result, made: dict[str, Any], folder: Path) -> None:
     write_atomically(folder / "seqlets.bed", as_bed(result.seqlets))
     write_atomically(folder / "instances.bed", as_bed(result.instances))
     best = [match for one in result.patterns for match in result.matches[one.name]]
-    write_atomically(folder / "matches.csv", as_csv(MATCH_COLUMNS, best))
-    write_atomically(folder / "recall.csv", as_csv(RECALL_COLUMNS, recall_rows(result.recall)))
-    write_atomically(folder / "baseline.csv", as_csv(BASELINE_COLUMNS, result.baseline))
+    write_atomically(folder / "matches.csv", csv_text(MATCH_COLUMNS, map(astuple, best)))
+    write_atomically(folder / "recall.csv", csv_text(RECALL_COLUMNS, recall_rows(result.recall)))
+    write_atomically(folder / "baseline.csv", csv_text(BASELINE_COLUMNS, map(astuple, result.baseline)))
     record = record_of(result, made, peak_memory())
     write_atomically(folder / PAGE, motifs_page(result, record))
     write_json(folder / RECORD, record)

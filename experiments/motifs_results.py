@@ -1,8 +1,6 @@
 """What motif discovery found, as one object for the page, and as the numbers of its files."""
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -120,32 +118,10 @@ def _recall(result: Result, name: str, one: Recall) -> dict[str, Any]:
     }
 
 
-# ---- tables in files
-
-
-def as_csv(columns: Sequence[str], rows: Iterable[Any]) -> str:
-    """A table with a head, a line for every row, which has the columns as attributes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([getattr(row, name) for name in columns] for row in rows)
-    return text.getvalue()
-
-
-@dataclass(frozen=True)
-class RecallRow:
-    """A line of recall.csv."""
-
-    regions: str
-    calls: int
-    reached: int
-    reached_at_random: int
-
-
-def recall_rows(recall: Mapping[str, Recall]) -> list[RecallRow]:
-    """A row for each number of calls of each region set."""
+def recall_rows(recall: Mapping[str, Recall]) -> list[tuple[str, int, int, int]]:
+    """A row, beneath `RECALL_COLUMNS`, for each number of calls of each region set."""
     return [
-        RecallRow(name, int(calls), int(reached), int(at_random))
+        (name, int(calls), int(reached), int(at_random))
         for name, one in recall.items()
         for calls, reached, at_random in zip(one.calls, one.reached, one.chance[1], strict=True)
     ]

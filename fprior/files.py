@@ -1,12 +1,14 @@
 """Writing files and directories so that a reader sees the old state or the new one, never a part."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ def new_file(path: str | os.PathLike) -> Iterator[Path]:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON, atomically. NaN and infinities are refused: they are not JSON."""
     write_atomically(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as comma-separated values: the names of its columns, then its rows; None and NaN are empty cells."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell is None or cell != cell else cell for cell in row] for row in rows)
+    return text.getvalue()
 
 
 def read_json(path: str | os.PathLike, remedy: str) -> Any:
