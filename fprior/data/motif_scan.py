@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from Bio.motifs.matrix import PositionWeightMatrix
 
+from fprior.data.names import check_name
 from fprior.errors import InputError
 from fprior.sequence import ALPHABET, decode
 
@@ -28,16 +30,20 @@ def read_all_motifs(path: str | os.PathLike) -> dict[str, np.ndarray]:
         1,019 motifs of vertebrates) or `jaspar2024_selected` (23 of them, in the versions that papers used).
 
     Raises:
-      InputError: the file is missing, or no minimal MEME file of DNA, or two of its motifs have the same name.
+      InputError: the file is missing, or no minimal MEME file of DNA, or two of its motifs have the same name, or one
+        has a name that cannot be printed.
     """
     shipped = SHIPPED / f"{path}.meme"
     path = shipped if shipped.is_file() else Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give motifs in MEME's minimal format")
     try:
-        return _parse(path.read_text().splitlines())
+        motifs = _parse(path.read_text().splitlines())
     except ValueError as error:
         raise InputError(f"{path}: cannot be read as MEME's minimal format ({error})") from error
+    for name in motifs:
+        check_name(name, path, "motif")
+    return motifs
 
 
 def read_frequencies(path: str | os.PathLike, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -81,7 +87,8 @@ def score_threshold(matrix: Any, false_positive_rate: float) -> float:
     density, index = np.zeros(bins), np.arange(bins)
     density[-int(np.floor(least / step + 0.5))] = 1
     for column in moves.T:
-        density = sum(np.bincount(np.clip(index + move, 0, bins - 1), density, bins) for move in column) / len(column)
+        shifted = [np.bincount(np.clip(index + move, 0, bins - 1), density, bins) for move in column]
+        density = reduce(np.add, shifted) / len(column)
     reached = np.searchsorted(np.cumsum(density[::-1]), false_positive_rate)
     return least + max(bins - 1 - reached, 0) * step
 
@@ -128,7 +135,8 @@ def _parse(lines: Sequence[str]) -> dict[str, np.ndarray]:
         raise ValueError("its first line is no 'MEME version'")
     if f"ALPHABET={ALPHABET}" not in (line.replace(" ", "") for line in lines):
         raise ValueError(f"it has no line 'ALPHABET= {ALPHABET}'")
-    motifs, name, rest = {}, None, iter(lines)
+    motifs: dict[str, np.ndarray] = {}
+    name, rest = None, iter(lines)
     for line in rest:
         if line.startswith("MOTIF"):
             name = _unused_name(line, name, motifs)
@@ -147,8 +155,6 @@ def _unused_name(line: str, open_motif: str | None, motifs: dict[str, np.ndarray
     words = line.split()
     if len(words) < 2:
         raise ValueError("a motif has no name")
-    if not words[1].isprintable():
-        raise ValueError(f"the name {words[1]!r} has a character that cannot be printed")
     if words[1] in motifs:
         raise ValueError(f"two of its motifs are named {words[1]!r}")
     return words[1]
@@ -156,10 +162,10 @@ def _unused_name(line: str, open_motif: str | None, motifs: dict[str, np.ndarray
 
 def _probabilities(header: str, name: str, lines: Iterator[str]) -> np.ndarray:
     """The rows `(W, 4)` that follow the header of a matrix."""
-    width = re.search(r"\bw=\s*(\d{1,6})\b", header)
-    if width is None:
+    promised = re.search(r"\bw=\s*(\d{1,6})\b", header)
+    if promised is None:
         raise ValueError(f"motif {name!r} has no width 'w= ' in {header!r}")
-    width = int(width[1])
+    width = int(promised[1])
     rows = [[float(word) for word in next(lines, "").split()] for _ in range(width)]
     if not rows or any(len(row) != len(ALPHABET) for row in rows):
         raise ValueError(f"motif {name!r} has not the {width} rows of {len(ALPHABET)} numbers that it promises")
