@@ -108,7 +108,7 @@ def summary_section(comparison: Comparison, rows: Sequence[Row], said: Verdicts)
     else:
         parts.append(note("There is one condition: what it would be compared with was not trained."))
     parts.append(key_values(_counts(comparison)))
-    parts += [note(text) for text in _warnings(comparison, rows, said)]
+    parts += [note(text) for text in _warnings(comparison, rows)]
     parts.append(f"<p>{escape(READING)}</p>")
     return "\n".join(parts)
 
@@ -169,7 +169,7 @@ def _counts(comparison: Comparison) -> dict[str, object]:
     return counts
 
 
-def _warnings(comparison: Comparison, rows: Sequence[Row], said: Verdicts) -> list[str]:
+def _warnings(comparison: Comparison, rows: Sequence[Row]) -> list[str]:
     texts = []
     tests = [row.by_seed for row in rows if row.by_seed is not None]
     smallest = min((test.smallest_p for test in tests if not np.isnan(test.smallest_p)), default=np.nan)

@@ -26,7 +26,7 @@ def loci_findings(prepare, genome: Genome, file: InputFile) -> tuple[Loci | None
     on_genome, _ = attempt(file.check, _on_genome, genome, file, loci)  # its error is among the findings
     if file.field == "peaks":
         if prepare.loci == "summits":
-            findings += examine(f"{file.check}: summits", check_summits, file, loci)
+            findings += examine(f"{file.check}: summits", check_summits, file)
         findings += examine(f"{file.check}: signal", check_signal, prepare, file, loci)
         if on_genome is not None:
             findings += examine(f"{file.check}: windows", check_windows, prepare, genome, file, on_genome)
@@ -89,7 +89,7 @@ def _order_of(loci: Loci) -> str:
     return (f"; {twice:,} duplicates" if twice else "") + ("" if in_order else "; not sorted, which does no harm")
 
 
-def check_summits(file: InputFile, loci: Loci) -> Iterator[Verdict]:
+def check_summits(file: InputFile) -> Iterator[Verdict]:
     """Whether windows will lie around summits, or around midpoints for want of them."""
     summits, total = count_summits(file.path)
     text = f"{file.path}: {summits:,} of {total:,} loci have a summit"
