@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.build import dataset_of, layout_of, trained
@@ -46,13 +47,13 @@ PART = 64  # loci that are computed and saved at a time
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} loci [{elapsed}<{remaining}, ends {eta:%H:%M}]"
 
 
-def main(config, workdir: str | None) -> None:
+def main(config: ConfigDict, workdir: str | None) -> None:
     path = finished_run(workdir, config)
     for line in attribute_run(config, dataset_of(config), path):
         print(line)
 
 
-def attribute_run(config, dataset: Dataset, path: Path) -> list[str]:
+def attribute_run(config: ConfigDict, dataset: Dataset, path: Path) -> list[str]:
     """Writes the attributions of the run in that directory; returns what there is to say about them."""
     loci, sizes, dropped = loci_of(config, dataset)
     model, variables, step = trained(config, dataset, path)
@@ -75,13 +76,13 @@ def attribute_run(config, dataset: Dataset, path: Path) -> list[str]:
     ]
 
 
-def name_of(config) -> str:
+def name_of(config: ConfigDict) -> str:
     """What the results are called."""
     loci = config.attribute.loci
     return Path(loci).name.partition(".")[0] if loci else config.attribute.split
 
 
-def settings_of(config) -> dict[str, Any]:
+def settings_of(config: ConfigDict) -> dict[str, Any]:
     """All that the scores depend on besides the run."""
     settings = dict(config.attribute)
     for field in ("loci", "genome"):
@@ -90,7 +91,7 @@ def settings_of(config) -> dict[str, Any]:
     return settings | {"seed": config.seed}
 
 
-def loci_of(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, int], dict[str, int]]:
+def loci_of(config: ConfigDict, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, int], dict[str, int]]:
     """The inputs with their coordinates, the sizes of the chromosomes, and what was dropped, by reason."""
     length, options = config.data.input_length, config.attribute
     if options.genome and not options.loci:
@@ -147,7 +148,7 @@ class Attributed:
     compared with it.
     """
 
-    def __init__(self, config, dataset: Dataset, model: Any, variables: Any):
+    def __init__(self, config: ConfigDict, dataset: Dataset, model: Any, variables: Any) -> None:
         task, tasks = config.attribute.task, len(dataset.tasks)
         if task >= tasks:
             raise InputError(
@@ -177,7 +178,7 @@ class Attributed:
         return profile_weights(logits[:, self._tasks], self._weighting)
 
 
-def attribute(config, f: Attributed, loci: dict[str, np.ndarray], parts: Path) -> dict[str, np.ndarray]:
+def attribute(config: ConfigDict, f: Attributed, loci: dict[str, np.ndarray], parts: Path) -> dict[str, np.ndarray]:
     """The columns of the score file; each part is a file of its own until all are there."""
     loci = dict(loci)
     controls = loci.pop("controls", None)

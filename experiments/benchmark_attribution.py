@@ -76,7 +76,9 @@ def _variables(model: BinaryModel, x: jax.Array) -> Any:
 class _peer:
     """The same model in PyTorch, attributed and shuffled by tangermeme."""
 
-    def __init__(self, model: BinaryModel, variables: Any, x: Any, references: Any, longer: np.ndarray, shuffles: int):
+    def __init__(
+        self, model: BinaryModel, variables: Any, x: Any, references: Any, longer: np.ndarray, shuffles: int
+    ) -> None:
         import torch
         from tangermeme.deep_lift_shap import deep_lift_shap
         from tangermeme.ersatz import dinucleotide_shuffle as shuffle

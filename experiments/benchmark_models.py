@@ -114,7 +114,7 @@ def random_batch(sizes: Sizes) -> Batch:
 class Stepper:
     """A compiled training step with its state; calling it makes a step."""
 
-    def __init__(self, recipe: Recipe, batch: Batch):
+    def __init__(self, recipe: Recipe, batch: Batch) -> None:
         self._batch = batch
         shape = None if batch.controls is None else batch.controls.shape[1:]
         self.state: State = init_state(recipe.model, recipe.optimizer, 0, batch.x.shape[1], shape)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from experiments.attributions import ATTRIBUTIONS
 from experiments.models import build_model
@@ -21,7 +22,7 @@ from fprior.training.state import State, init_state
 from fprior.training.step import Recipe
 
 
-def dataset_of(config) -> Dataset:
+def dataset_of(config: ConfigDict) -> Dataset:
     """The data set that the config names, with as many of its training positives as the config says.
 
     Raises:
@@ -38,12 +39,12 @@ def dataset_of(config) -> Dataset:
     return dataset
 
 
-def layout_of(config, dataset: Dataset) -> TrackLayout | None:
+def layout_of(config: ConfigDict, dataset: Dataset) -> TrackLayout | None:
     """The tracks that the model learns; None for a model of labels, which needs none even where there are some."""
     return dataset.layout if config.model.outputs == "profiles" else None
 
 
-def batch_plan(config, dataset: Dataset) -> BatchPlan:
+def batch_plan(config: ConfigDict, dataset: Dataset) -> BatchPlan:
     """What a training batch is made of."""
     data, layout = config.data, layout_of(config, dataset)
     half = data.batch_size // 2
@@ -53,19 +54,19 @@ def batch_plan(config, dataset: Dataset) -> BatchPlan:
     )
 
 
-def model_of(config, dataset: Dataset) -> Any:
+def model_of(config: ConfigDict, dataset: Dataset) -> Any:
     """The model, for the tasks of the data set and its tracks."""
     return build_model(config, len(dataset.tasks), layout_of(config, dataset))
 
 
-def problem_of(config) -> Problem:
+def problem_of(config: ConfigDict) -> Problem:
     """What the model learns."""
     if config.model.outputs == "profiles":
         return Profiles(config.train.count_weight, config.prior.profile_weights)
     return Labels(config.train.class_averaged)
 
 
-def initial_state(config, dataset: Dataset, model: Any, seed: int) -> State:
+def initial_state(config: ConfigDict, dataset: Dataset, model: Any, seed: int) -> State:
     """The state before the first step."""
     layout = layout_of(config, dataset)
     shape = None
@@ -74,7 +75,7 @@ def initial_state(config, dataset: Dataset, model: Any, seed: int) -> State:
     return init_state(model, optimizer_of(config), seed, config.data.input_length, shape)
 
 
-def prior_of(config) -> Callable[[jax.Array], jax.Array]:
+def prior_of(config: ConfigDict) -> Callable[[jax.Array], jax.Array]:
     """The prior as a function of the attribution track alone."""
     prior = config.prior
     if prior.name == "smoothness":
@@ -91,7 +92,7 @@ def prior_of(config) -> Callable[[jax.Array], jax.Array]:
     )
 
 
-def prior_weight_of(config, steps_per_epoch: int, weight: float) -> Callable[[jax.Array], jax.Array]:
+def prior_weight_of(config: ConfigDict, steps_per_epoch: int, weight: float) -> Callable[[jax.Array], jax.Array]:
     """λ as a function of the step, from its full weight; annealing goes by whole epochs, the first being 0."""
     prior = config.prior
 
@@ -103,12 +104,12 @@ def prior_weight_of(config, steps_per_epoch: int, weight: float) -> Callable[[ja
     return at
 
 
-def optimizer_of(config) -> optax.GradientTransformation:
+def optimizer_of(config: ConfigDict) -> optax.GradientTransformation:
     """Adam, with the optimiser's other settings at their usual values."""
     return optax.adam(config.train.learning_rate)
 
 
-def trained(config, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
+def trained(config: ConfigDict, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
     """The model of the run in that directory, its variables at the best epoch, and that epoch's step."""
     model = model_of(config, dataset)
     state = initial_state(config, dataset, model, config.seed)
@@ -117,7 +118,9 @@ def trained(config, dataset: Dataset, path: Path) -> tuple[Any, Any, int]:
     return model, {"params": state.params, **state.statistics}, int(state.step)
 
 
-def recipe_of(config, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int, weight: float | None = None) -> Recipe:
+def recipe_of(
+    config: ConfigDict, dataset: Dataset, plan: BatchPlan, steps_per_epoch: int, weight: float | None = None
+) -> Recipe:
     """Everything a training step needs besides state and batch; `weight` is λ where the config leaves it open."""
     weight = config.prior.weight if weight is None else weight
     model = model_of(config, dataset)

@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.build import dataset_of
 from experiments.compare_measures import Models, measure_all, similarity, stability
@@ -51,7 +52,12 @@ Weights = Mapping[str, float]  # of the words of conditions that have one
 
 
 def main(
-    config, workdir: str | None, seeds: str | None, conditions: str | None, question: str | None, require: str | None
+    config: ConfigDict,
+    workdir: str | None,
+    seeds: str | None,
+    conditions: str | None,
+    question: str | None,
+    require: str | None,
 ) -> None:
     asked = question or "prior"
     if asked not in QUESTIONS:
@@ -86,7 +92,7 @@ def main(
     check(requirements, rows)
 
 
-def settled(config):
+def settled(config: ConfigDict) -> ConfigDict:
     """The config with what a comparison decides itself."""
     if config.num_models != 1:
         raise InputError(f"config.num_models (={config.num_models}) must be 1; --seeds says how many models there are")
@@ -98,7 +104,7 @@ def settled(config):
     return with_changes(config, {"attribute.split": config.evaluate.split})
 
 
-def seeds_of(config, seeds: str | None) -> list[int]:
+def seeds_of(config: ConfigDict, seeds: str | None) -> list[int]:
     """The seeds of the models of every condition: config.seed and those that follow."""
     if not (seeds or "").isdecimal() or int(seeds) < 1:
         raise InputError(f"--seeds (={seeds!r}) must be a whole number from 1; five tell more than chance")
@@ -108,7 +114,7 @@ def seeds_of(config, seeds: str | None) -> list[int]:
 class Plan:
     """The models of a comparison and where they lie."""
 
-    def __init__(self, config, conditions: Sequence[Condition], seeds: list[int], path: Path):
+    def __init__(self, config: ConfigDict, conditions: Sequence[Condition], seeds: list[int], path: Path) -> None:
         self.config, self.conditions, self.seeds, self.path = config, conditions, seeds, path
         for weights in self._trials():  # raises for what does not go together before anything is trained
             for condition in conditions:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.attribute import attribute_run, settings_of
@@ -29,7 +30,7 @@ BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} models [{elapsed}<{remaining}, ends {et
 Models = Sequence[tuple[str, Any, Path]]  # condition, config and run directory of each
 
 
-def measure_all(config, models: Models) -> list[ModelResult]:
+def measure_all(config: ConfigDict, models: Models) -> list[ModelResult]:
     """The results of all models, in order; those that were measured before with the same settings are read.
 
     All are held against the limit of frequencies of `config`, that of the experiment, whatever their own is.
@@ -51,7 +52,7 @@ def measure_all(config, models: Models) -> list[ModelResult]:
     return results
 
 
-def _settings(config, masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _settings(config: ConfigDict, masks: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """All that the measures depend on, besides the run and the files of motifs and regions, which `masks` stand for."""
     places = {name: [int(mask.sum()), int(np.flatnonzero(mask).sum())] for name, mask in masks.items()}
     evaluate = {name: value for name, value in config.evaluate.items() if name != "batch_size"}
@@ -64,7 +65,7 @@ def _is_measured(path: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def result_of(
-    config, condition: str, seed: int, dataset: Dataset, path: Path, masks: Mapping[str, np.ndarray]
+    config: ConfigDict, condition: str, seed: int, dataset: Dataset, path: Path, masks: Mapping[str, np.ndarray]
 ) -> ModelResult:
     """The result of a model that was measured."""
     split = config.evaluate.split

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.build import dataset_of
@@ -22,7 +23,7 @@ from fprior.motifs.patterns import Pattern, read_patterns
 ONLY_NEGATIVE = "All patterns found argue against the prediction."
 
 
-def check_motifs(config) -> None:
+def check_motifs(config: ConfigDict) -> None:
     """Raises InputError if motifs could not be found after the training: a tool, a file or a setting is wrong."""
     for tool in TOOLS:
         version_of(tool)
@@ -34,7 +35,7 @@ def check_motifs(config) -> None:
         )
 
 
-def motifs_of_all(config, models: Models) -> list[ModelMotifs]:
+def motifs_of_all(config: ConfigDict, models: Models) -> list[ModelMotifs]:
     """The motifs of all models, in order; those that were found before with the same settings are read.
 
     The search may fail in the attributions of a single model, such as one that learned nothing: the others go on.

@@ -9,7 +9,7 @@ from experiments.compare_results import ATTRIBUTIONS, Comparison, ModelResult, R
 from experiments.measure_names import described, order_of
 from experiments.report_tables import PERFORMANCE
 from fprior.files import csv_text
-from fprior.metrics.statistics import describe, paired_test, unpaired_test
+from fprior.metrics.statistics import PairedTest, UnpairedTest, describe, paired_test, unpaired_test
 
 BOOTSTRAP_SEED = 0
 JACCARD = "continuous Jaccard similarity"
@@ -142,7 +142,16 @@ def _of_sequences(
         yield _row(table, measure, title, better, condition, of_seeds[condition], by_sequence, by_seed)
 
 
-def _row(table, measure, title, better, condition, numbers, by_sequence, by_seed) -> Row:
+def _row(
+    table: str,
+    measure: str,
+    title: str,
+    better: int,
+    condition: str,
+    numbers: Sequence[float],
+    by_sequence: PairedTest | None,
+    by_seed: UnpairedTest | None,
+) -> Row:
     summary = describe(np.array(numbers, np.float64))
     mean, deviation = float(summary.mean), float(summary.standard_deviation)
     return Row(table, measure, title, better, condition, tuple(numbers), mean, deviation, by_sequence, by_seed)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from experiments.conditions import Overrides
 from experiments.config import check_config, with_changes
 from experiments.launch import config_file, overrides
@@ -58,7 +60,7 @@ def planned(changes: Overrides, seeds: Iterable[int], directory: Path) -> list[P
     return [Planned(tuple(sorted(changes.items())), seed, directory / f"seed_{seed}") for seed in seeds]
 
 
-def changed(config, changes: Iterable[tuple[str, object]], seed: int) -> Any:
+def changed(config: ConfigDict, changes: Iterable[tuple[str, object]], seed: int) -> Any:
     """The config of one model, checked.
 
     Raises:

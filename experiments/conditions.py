@@ -7,6 +7,8 @@ of the words is an attribution prior; without any the model is trained without o
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ml_collections import ConfigDict
+
 from fprior.errors import InputError
 
 Overrides = dict[str, object]  # field → value, such as {"prior.weight": 0.0}
@@ -128,7 +130,7 @@ class Condition:
     def title(self) -> str:
         return " + ".join(WORDS[word].title for word in self.words)
 
-    def overrides(self, config, weights: Mapping[str, float]) -> Overrides:
+    def overrides(self, config: ConfigDict, weights: Mapping[str, float]) -> Overrides:
         """The fields that differ from the config; `weights` has that of every swept word.
 
         Raises:
@@ -150,7 +152,7 @@ class Condition:
         return changes
 
 
-def _fields(config, word: str) -> tuple[str, ...]:
+def _fields(config: ConfigDict, word: str) -> tuple[str, ...]:
     """The swept fields of the word that the config has: not every model has dropout after its convolutions."""
     known = tuple(name for name in WORDS[word].swept if name.split(".")[1] in config[name.split(".")[0]])
     if WORDS[word].swept and not known:

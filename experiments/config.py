@@ -200,7 +200,7 @@ def default_config() -> ml_collections.ConfigDict:
     return config
 
 
-def with_changes(config, changes: Mapping[str, object]) -> ml_collections.FrozenConfigDict:
+def with_changes(config: ml_collections.ConfigDict, changes: Mapping[str, object]) -> ml_collections.FrozenConfigDict:
     """The config with other values of some fields, by names such as `seed` or `prior.weight`.
 
     It shares nothing with the given one: `ConfigDict(config)` may share sections, and a change of one is then a change
@@ -263,7 +263,7 @@ def _check_kinds(config: ml_collections.ConfigDict) -> None:
             check_kinds("config", config, {name: default})
 
 
-def has_prior(config) -> bool:
+def has_prior(config: ml_collections.ConfigDict) -> bool:
     """Whether a prior is trained with."""
     return config.prior.weight == "auto" or config.prior.weight > 0
 

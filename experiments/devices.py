@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import jax
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from fprior.data.batches import BatchPlan
 from fprior.errors import InputError
@@ -76,7 +77,7 @@ def heard() -> Iterator[None]:
         yield
 
 
-def mesh_of(config, plan: BatchPlan, devices: list[jax.Device] | None = None) -> Mesh | None:
+def mesh_of(config: ConfigDict, plan: BatchPlan, devices: list[jax.Device] | None = None) -> Mesh | None:
     """The mesh of the devices that train the config's models, by default all there are; None for one device.
 
     Raises:

@@ -17,6 +17,7 @@ accuracy stays.
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -128,10 +129,12 @@ def run(settings: Settings, seeds: range) -> tuple[dict[str, Any], str]:
     return result, report(result, test, shown)
 
 
-def attribution_track(apply, images: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+def attribution_track(
+    apply: Callable[[jax.Array], jax.Array], images: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """|gradient × input| of the digit's logit less the mean of all ten, `(N, H, W)`, and the logits."""
 
-    def objective(images):
+    def objective(images: jax.Array) -> tuple[jax.Array, jax.Array]:
         logits = apply(images)
         of_digit = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
         return jnp.sum(of_digit - jnp.mean(logits, axis=1)), logits
@@ -140,12 +143,14 @@ def attribution_track(apply, images: jax.Array, labels: jax.Array) -> tuple[jax.
     return jnp.abs(attribution), logits
 
 
-def train(digits, seed: int, prior_weight: float, settings: Settings, progress: tqdm):
+def train(
+    digits: tuple[np.ndarray, np.ndarray], seed: int, prior_weight: float, settings: Settings, progress: tqdm
+) -> Any:
     """The parameters after all steps. Canvases and first parameters follow from the seed, with or without prior."""
     model, optimizer = Classifier(settings.filters), optax.adam(settings.learning_rate)
     penalty = partial(fourier_prior, freq_limit=settings.freq_limit, smooth_sigma=settings.smooth_sigma, axes=2)
 
-    def loss_of(params, images, labels):
+    def loss_of(params: Any, images: jax.Array, labels: jax.Array) -> jax.Array:
         if not prior_weight:
             logits = model.apply(params, images)
             return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
@@ -154,7 +159,7 @@ def train(digits, seed: int, prior_weight: float, settings: Settings, progress: 
         return task + prior_weight * jnp.mean(penalty(track))
 
     @jax.jit
-    def step(params, state, images, labels):
+    def step(params: Any, state: Any, images: jax.Array, labels: jax.Array) -> tuple[Any, Any, jax.Array]:
         loss, gradient = jax.value_and_grad(loss_of)(params, images, labels)
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(params, updates), state, loss
@@ -171,7 +176,7 @@ def train(digits, seed: int, prior_weight: float, settings: Settings, progress: 
     return params
 
 
-def measure(params, test: Canvases, settings: Settings) -> tuple[dict[str, Summary], np.ndarray]:
+def measure(params: Any, test: Canvases, settings: Settings) -> tuple[dict[str, Summary], np.ndarray]:
     """Measures over the test images, and the images' tracks `(N, H, W)`."""
     model = Classifier(settings.filters)
     of = jax.jit(lambda images, labels: attribution_track(partial(model.apply, params), images, labels))

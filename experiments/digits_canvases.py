@@ -38,7 +38,9 @@ class Canvases(NamedTuple):
         return share_inside(track.reshape(len(track), -1), self.inside().reshape(len(track), -1))
 
 
-def draw(digits: np.ndarray, labels: np.ndarray, chosen: np.ndarray, rng, clutter: Clutter) -> Canvases:
+def draw(
+    digits: np.ndarray, labels: np.ndarray, chosen: np.ndarray, rng: np.random.Generator, clutter: Clutter
+) -> Canvases:
     """A canvas for each of the chosen digits, among pieces of any of them; ink over ink is as dark as the darker."""
     count, side = len(chosen), clutter.canvas
     images = np.zeros((count, side, side), np.float32)

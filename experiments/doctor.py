@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from ml_collections import ConfigDict
 
 from experiments.config import has_prior
 from experiments.doctor_dataset import dataset_findings
@@ -26,7 +27,7 @@ from fprior.errors import InputError
 MOTIFS = (4, 20)  # bases: a shortest motif outside is hardly meant
 
 
-def main(config, fast: str | None) -> None:
+def main(config: ConfigDict, fast: str | None) -> None:
     if fast not in (None, "true", "false"):
         raise InputError(f"--fast (={fast!r}) must be true or false")
     jax.config.update("jax_enable_compilation_cache", False)  # it is on disk
@@ -36,7 +37,7 @@ def main(config, fast: str | None) -> None:
         sys.exit(1)
 
 
-def all_findings(config, *, fast: bool) -> Iterator[Finding]:
+def all_findings(config: ConfigDict, *, fast: bool) -> Iterator[Finding]:
     """Of all checks in order; `fast` leaves out those that compile the training step."""
     dataset, lines = open_if_there(config)
     yield from examine("prior", check_prior, config)
@@ -50,7 +51,7 @@ def all_findings(config, *, fast: bool) -> Iterator[Finding]:
     yield from machine_findings(config, dataset, fast=fast)
 
 
-def unused(config, dataset: Dataset | None) -> str:
+def unused(config: ConfigDict, dataset: Dataset | None) -> str:
     """Why there is no need to look at the input files; empty if there is."""
     prepare = config.prepare
     if not prepare.genome or not any(prepare.peaks):
@@ -61,7 +62,7 @@ def unused(config, dataset: Dataset | None) -> str:
     return ""
 
 
-def open_if_there(config) -> tuple[Dataset | None, list[Finding]]:
+def open_if_there(config: ConfigDict) -> tuple[Dataset | None, list[Finding]]:
     """The data set; or none, and the reason."""
     name, prepare = config.data.dataset, config.prepare
     if not name:
@@ -75,7 +76,7 @@ def open_if_there(config) -> tuple[Dataset | None, list[Finding]]:
     return attempt("data set", open_dataset, name)
 
 
-def check_prior(config) -> Iterator[Verdict]:
+def check_prior(config: ConfigDict) -> Iterator[Verdict]:
     """Whether the frequencies that the prior leaves alone are those of motifs."""
     prior, length = config.prior, config.data.input_length
     if not has_prior(config):

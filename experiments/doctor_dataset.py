@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 from scipy.stats import ks_2samp
 from tqdm import tqdm
 
@@ -26,7 +27,7 @@ AMBIGUOUS_SHARE = 0.2  # of labels
 _AGAIN = "prepare the data set again"
 
 
-def dataset_findings(config, dataset: Dataset) -> Iterator[Finding]:
+def dataset_findings(config: ConfigDict, dataset: Dataset) -> Iterator[Finding]:
     """Of all checks on the data set."""
     yield from examine("checksums", check_checksums, dataset)
     yield from examine("window", check_window, config, dataset)
@@ -81,7 +82,7 @@ def check_leakage(dataset: Dataset) -> Iterator[Verdict]:
         yield OK, f"{dataset.path}: of {count:,} stored windows none overlaps one of another split"
 
 
-def check_window(config, dataset: Dataset) -> Iterator[Verdict]:
+def check_window(config: ConfigDict, dataset: Dataset) -> Iterator[Verdict]:
     plan = batch_plan(config, dataset)  # raises if it is too narrow
     needed = f"config.data.input_length + 2 · jitter = {plan.input_length + 2 * plan.jitter}"
     yield OK, f"{dataset.path}: stored windows of {dataset.window} bases hold {needed}"

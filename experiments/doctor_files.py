@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ml_collections import ConfigDict
+
 from experiments.config import check_prepare, with_changes
 from experiments.doctor_findings import ERROR, OK, WARNING, Verdict, in_bytes
 from experiments.prepare_checks import given
@@ -32,7 +34,7 @@ class InputFile(NamedTuple):
         return "genome" if self.field == "genome" else f"{ROLES[self.field]} {self.number}"
 
 
-def input_files(prepare) -> list[InputFile]:
+def input_files(prepare: ConfigDict) -> list[InputFile]:
     """All that the config names."""
     files = [InputFile("genome", 1, prepare.genome)]
     for field in ROLES:
@@ -48,7 +50,7 @@ def check_present(files: list[InputFile]) -> Iterator[Verdict]:
         yield OK, f"{len(files)} files, {in_bytes(sum(Path(file.path).stat().st_size for file in files))}"
 
 
-def check_different(prepare, files: list[InputFile]) -> Iterator[Verdict]:
+def check_different(prepare: ConfigDict, files: list[InputFile]) -> Iterator[Verdict]:
     """No peaks and no track is given twice; a control may serve several tasks."""
     strands = max(1, len(given(prepare.tracks)) // max(1, len(prepare.tasks)))
     found = False
@@ -74,7 +76,7 @@ def _are_same(one: Path, other: Path) -> bool:
     return one.stat().st_size == other.stat().st_size and sha256(one) == sha256(other)
 
 
-def check_fields(config) -> Iterator[Verdict]:
+def check_fields(config: ConfigDict) -> Iterator[Verdict]:
     """All that `experiments.prepare` would refuse, but for an output that is there already."""
     prepare = config.prepare
     output = f"{prepare.output.rstrip('/')} (new)" if Path(prepare.output).exists() else prepare.output

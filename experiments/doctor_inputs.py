@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from experiments.doctor_files import check_different, check_fields, check_present, input_files
 from experiments.doctor_findings import ERROR, OK, SKIPPED, Finding, Verdict, attempt, examine
 from experiments.doctor_loci import loci_findings
@@ -14,7 +16,7 @@ from fprior.data.loci import Loci
 from fprior.data.two_bit import open_genome
 
 
-def input_findings(config) -> Iterator[Finding]:
+def input_findings(config: ConfigDict) -> Iterator[Finding]:
     """Of all checks on the input files."""
     prepare, files = config.prepare, input_files(config.prepare)
     yield from examine("input files", check_present, files)
@@ -42,7 +44,7 @@ def input_findings(config) -> Iterator[Finding]:
     yield from sample_findings(prepare, genome, peaks)
 
 
-def sample_findings(prepare, genome: Genome, peaks: list[Loci]) -> Iterator[Finding]:
+def sample_findings(prepare: ConfigDict, genome: Genome, peaks: list[Loci]) -> Iterator[Finding]:
     """Of the checks that read a sample of windows."""
     sample, lines = attempt("sample", draw_sample, prepare, genome, peaks)
     yield from lines
@@ -55,7 +57,7 @@ def sample_findings(prepare, genome: Genome, peaks: list[Loci]) -> Iterator[Find
         yield Finding(SKIPPED, "tracks", "config.prepare.tracks names none")
 
 
-def describe_genome(prepare, genome: Genome) -> Iterator[Verdict]:
+def describe_genome(prepare: ConfigDict, genome: Genome) -> Iterator[Verdict]:
     bases = sum(genome.lengths.values())
     partial = ", some in part (config.prepare.partial_genome)" if prepare.partial_genome else ""
     yield OK, f"{genome.path}: {len(genome.lengths):,} chromosomes, {bases:,} bases{partial}"

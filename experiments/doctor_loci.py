@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.doctor_files import InputFile
 from experiments.doctor_findings import ERROR, OK, WARNING, Finding, Verdict, attempt, examine
@@ -17,7 +18,7 @@ KNOWN_SHARE = 0.95  # of a file's loci that should lie on the genome's chromosom
 LOST_SHARE = 0.05  # of the windows that may leave their chromosome
 
 
-def loci_findings(prepare, genome: Genome, file: InputFile) -> tuple[Loci | None, list[Finding]]:
+def loci_findings(prepare: ConfigDict, genome: Genome, file: InputFile) -> tuple[Loci | None, list[Finding]]:
     """The loci of a file that lie on the genome and are not left out, or None; and the findings."""
     loci, findings = attempt(file.check, _read, prepare, file)
     if loci is None:
@@ -33,7 +34,7 @@ def loci_findings(prepare, genome: Genome, file: InputFile) -> tuple[Loci | None
     return on_genome, findings
 
 
-def _read(prepare, file: InputFile) -> Loci:
+def _read(prepare: ConfigDict, file: InputFile) -> Loci:
     loci = read_loci(file.path)
     if prepare.chromosome_names != "as_is":
         loci = rename_chromosomes(loci, prepare.chromosome_names)
@@ -52,7 +53,7 @@ def _on_genome(genome: Genome, file: InputFile, loci: Loci) -> Loci:
     return loci[kept]
 
 
-def check_chromosomes(prepare, genome: Genome, file: InputFile, loci: Loci) -> Iterator[Verdict]:
+def check_chromosomes(prepare: ConfigDict, genome: Genome, file: InputFile, loci: Loci) -> Iterator[Verdict]:
     """Names and bounds; order and duplicates are mentioned."""
     # Raises if no name is known, and for loci beyond the ends.
     kept, _ = check_against_genome(loci, genome, file.path, partial_genome=prepare.partial_genome)
@@ -124,7 +125,7 @@ def count_summits(path: str) -> tuple[int, int]:
     return summits, len(rows)
 
 
-def check_signal(prepare, file: InputFile, loci: Loci) -> Iterator[Verdict]:
+def check_signal(prepare: ConfigDict, file: InputFile, loci: Loci) -> Iterator[Verdict]:
     strongest(loci, prepare.top_fraction, file.path)  # raises where it needs a signal
     unknown = int(np.isnan(loci.signal).sum())
     needed = "which decides between summits that are close to each other; the first of the file are taken"
@@ -138,7 +139,7 @@ def check_signal(prepare, file: InputFile, loci: Loci) -> Iterator[Verdict]:
         yield OK, f"{file.path}: signals from {loci.signal.min():g} to {loci.signal.max():g}"
 
 
-def check_windows(prepare, genome: Genome, file: InputFile, loci: Loci) -> Iterator[Verdict]:
+def check_windows(prepare: ConfigDict, genome: Genome, file: InputFile, loci: Loci) -> Iterator[Verdict]:
     """How many of the stored windows would leave their chromosome."""
     starts = windows_around(loci.summit, prepare.window)
     lengths = np.array([genome.lengths[name] for name in loci.chromosome.tolist()])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+from ml_collections import ConfigDict
 
 from experiments.build import batch_plan, initial_state, model_of
 from experiments.doctor_findings import ERROR, OK, SKIPPED, WARNING, Finding, Verdict, attempt, examine, in_bytes
@@ -25,7 +26,7 @@ CHECKPOINTS = 2  # that are kept of a model: the latest and the best
 ROOM = 10  # times what the checkpoints take should be free, since others write too
 
 
-def machine_findings(config, dataset: Dataset | None, *, fast: bool) -> Iterator[Finding]:
+def machine_findings(config: ConfigDict, dataset: Dataset | None, *, fast: bool) -> Iterator[Finding]:
     """Of all checks on the machine; without a data set of use, a stand-in of random letters is trained on."""
     yield from examine("device", check_device)
     is_real = dataset is not None
@@ -46,7 +47,7 @@ def machine_findings(config, dataset: Dataset | None, *, fast: bool) -> Iterator
     yield from step_findings(config, dataset, is_real)
 
 
-def step_findings(config, dataset: Dataset, is_real: bool) -> Iterator[Finding]:
+def step_findings(config: ConfigDict, dataset: Dataset, is_real: bool) -> Iterator[Finding]:
     """Of the checks that compile and run the training step."""
     measured, lines = attempt("training step", measure, config, dataset, device_memory())
     yield from lines
@@ -58,7 +59,7 @@ def step_findings(config, dataset: Dataset, is_real: bool) -> Iterator[Finding]:
     yield from examine("prior's gradient", check_gradients, measured)
 
 
-def check_usable(config, dataset: Dataset) -> None:
+def check_usable(config: ConfigDict, dataset: Dataset) -> None:
     """Raises InputError for a data set that cannot be trained on, which the checks of the data set have reported."""
     pools_of(dataset, TRAIN)
     batch_plan(config, dataset)
@@ -102,7 +103,7 @@ def device_memory() -> int:
     return statistics.get("bytes_limit", os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def check_disk(config, dataset: Dataset) -> Iterator[Verdict]:
+def check_disk(config: ConfigDict, dataset: Dataset) -> Iterator[Verdict]:
     """Whether the checkpoints of parameters and of Adam's two moments fit on the disk of the current directory."""
     state = jax.eval_shape(lambda: initial_state(config, dataset, model_of(config, dataset), config.seed))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
@@ -120,7 +121,7 @@ def check_disk(config, dataset: Dataset) -> Iterator[Verdict]:
         yield OK, text
 
 
-def check_placement(config, dataset: Dataset) -> Iterator[Verdict]:
+def check_placement(config: ConfigDict, dataset: Dataset) -> Iterator[Verdict]:
     """Where the data will lie."""
     plan = batch_plan(config, dataset)
     fits = fits_on_device(dataset, plan)

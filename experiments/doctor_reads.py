@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.build import layout_of
 from experiments.doctor_findings import ERROR, OK, WARNING, Verdict
@@ -15,7 +16,7 @@ SILENT_SHARE = 0.05  # of positives that may be without reads
 _AGAIN = "prepare the data set again"
 
 
-def tracks_missing(config, dataset: Dataset) -> str:
+def tracks_missing(config: ConfigDict, dataset: Dataset) -> str:
     """What is wrong with a data set without tracks for a model that learns some; empty if nothing is."""
     if config.model.outputs != "profiles" or layout_of(config, dataset) is not None:
         return ""
@@ -43,7 +44,7 @@ def check_columns(dataset: Dataset) -> Iterator[Verdict]:
         yield OK, text
 
 
-def check_focus(config, dataset: Dataset) -> Iterator[Verdict]:
+def check_focus(config: ConfigDict, dataset: Dataset) -> Iterator[Verdict]:
     """The fraction of the positives' reads that lie outside the profile that is learned."""
     length, columns = config.data.output_length, dataset.layout.tasks * dataset.layout.strands
     inside, stored = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.doctor_findings import ERROR, OK, WARNING, Verdict
 from fprior.data.background import windows_around
@@ -41,7 +42,7 @@ class Sample(NamedTuple):
     peaks: list[Loci]
 
 
-def draw_sample(prepare, genome: Genome, peaks: list[Loci]) -> Sample:
+def draw_sample(prepare: ConfigDict, genome: Genome, peaks: list[Loci]) -> Sample:
     """Draws from the peaks of each task that lie on the genome, the same windows every time."""
     rng = np.random.default_rng(SEED)
     around = [_around(prepare, genome, loci, rng) for loci in peaks]
@@ -49,7 +50,7 @@ def draw_sample(prepare, genome: Genome, peaks: list[Loci]) -> Sample:
     return Sample(around, _at_random(prepare, genome, concatenate(peaks), rng), unknown, peaks)
 
 
-def _around(prepare, genome: Genome, loci: Loci, rng: np.random.Generator) -> Spans:
+def _around(prepare: ConfigDict, genome: Genome, loci: Loci, rng: np.random.Generator) -> Spans:
     starts = windows_around(loci.summit, prepare.window)
     lengths = np.array([genome.lengths[name] for name in loci.chromosome.tolist()])
     inside = np.flatnonzero((starts >= 0) & (starts + prepare.window <= lengths))
@@ -61,7 +62,7 @@ def _around(prepare, genome: Genome, loci: Loci, rng: np.random.Generator) -> Sp
     return Spans(loci.chromosome[chosen], starts[chosen])
 
 
-def _at_random(prepare, genome: Genome, peaks: Loci, rng: np.random.Generator) -> Spans:
+def _at_random(prepare: ConfigDict, genome: Genome, peaks: Loci, rng: np.random.Generator) -> Spans:
     """Windows on the chromosomes with peaks that touch none, with no more unknown bases than are allowed."""
     names = np.unique(peaks.chromosome)
     room = np.array([max(0, genome.lengths[name] - prepare.window) for name in names.tolist()])
@@ -84,7 +85,7 @@ def _unknown(genome: Genome, spans: Spans, width: int) -> np.ndarray:
     return np.array([(genome.tokens(name, start, start + width) == UNKNOWN).mean() for name, start in rows])
 
 
-def check_unknown(prepare, sample: Sample) -> Iterator[Verdict]:
+def check_unknown(prepare: ConfigDict, sample: Sample) -> Iterator[Verdict]:
     """How many windows of the sample have more unknown bases than are allowed."""
     lost = sample.unknown > prepare.max_unknown
     text = (

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.build import batch_plan, initial_state, recipe_of
@@ -49,7 +50,7 @@ class MeasuredProgram(Program):
         return self._step
 
 
-def stand_in(config) -> Dataset:
+def stand_in(config: ConfigDict) -> Dataset:
     """A data set of random letters and counts of the shapes that the config asks for, where none is prepared."""
     data, prepare, rng = config.data, config.prepare, np.random.default_rng(config.seed)
     tasks = given(prepare.tasks) or ("task",)
@@ -66,7 +67,7 @@ def stand_in(config) -> Dataset:
     return Dataset(Path("random data"), manifest, tokens, loci, tracks)
 
 
-def measure(config, dataset: Dataset, memory: int) -> Measured:
+def measure(config: ConfigDict, dataset: Dataset, memory: int) -> Measured:
     """Compiles the step and, if it fits into so many bytes, makes a few.
 
     Raises:
@@ -106,12 +107,12 @@ def _run(program: Program, states: Any) -> tuple[float, list[dict[str, float]]]:
     return float(np.median(taken[1:])), program.to_host(numbers, count)[-1]
 
 
-def steps_per_epoch(config, dataset: Dataset) -> int:
+def steps_per_epoch(config: ConfigDict, dataset: Dataset) -> int:
     """Steps in which every positive is read once."""
     return math.ceil(len(pools_of(dataset, TRAIN).positives) / (config.data.batch_size // 2))
 
 
-def check_time(config, dataset: Dataset, measured: Measured, is_real: bool) -> Iterator[Verdict]:
+def check_time(config: ConfigDict, dataset: Dataset, measured: Measured, is_real: bool) -> Iterator[Verdict]:
     """How long a step, an epoch and the whole training take, validation not counted."""
     text = (
         f"{in_time(measured.seconds)} a step on {dataset.path} (median of {CALLS} calls), compiled in"
@@ -128,7 +129,7 @@ def check_time(config, dataset: Dataset, measured: Measured, is_real: bool) -> I
     yield OK, f"{text}; validation comes on top"
 
 
-def check_memory(config, measured: Measured, memory: int) -> Iterator[Verdict]:
+def check_memory(config: ConfigDict, measured: Measured, memory: int) -> Iterator[Verdict]:
     """Whether the compiled step leaves some of the device's memory to others; `measure` refuses one that needs more."""
     text = memory_text(measured.needed, memory)
     if measured.needed > FULL * memory:
@@ -142,7 +143,7 @@ def memory_text(needed: int, memory: int) -> str:
     return f"the compiled step needs {in_bytes(needed)}, {needed / memory:.0%} of the {in_bytes(memory)} of the device"
 
 
-def _less_memory(config) -> str:
+def _less_memory(config: ConfigDict) -> str:
     return f"lower config.data.batch_size (={config.data.batch_size}), or set config.speed.placement='host'"
 
 

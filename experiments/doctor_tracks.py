@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.doctor_findings import ERROR, OK, WARNING, Finding, Verdict, attempt, examine
@@ -43,7 +44,7 @@ class Reads(NamedTuple):
         return np.concatenate([self.around_peaks[place], self.at_random])
 
 
-def track_findings(prepare, genome: Genome, sample: Sample) -> Iterator[Finding]:
+def track_findings(prepare: ConfigDict, genome: Genome, sample: Sample) -> Iterator[Finding]:
     """Of all checks on tracks and controls."""
     columns, strands = columns_of(prepare)
     files: list[BigWig | None] = []
@@ -57,7 +58,7 @@ def track_findings(prepare, genome: Genome, sample: Sample) -> Iterator[Finding]
 
 
 def read_findings(
-    prepare, genome: Genome, sample: Sample, column: Column
+    prepare: ConfigDict, genome: Genome, sample: Sample, column: Column
 ) -> tuple[BigWig | None, Reads | None, list[Finding]]:
     """The file of a column and its reads, None where it cannot be read; and the findings about it alone."""
     file, lines = attempt(column.check, _open, prepare, genome, sample, column.path)
@@ -70,7 +71,12 @@ def read_findings(
 
 
 def pair_findings(
-    prepare, sample: Sample, columns: list[Column], strands: int, files: list[BigWig | None], reads: list[Reads | None]
+    prepare: ConfigDict,
+    sample: Sample,
+    columns: list[Column],
+    strands: int,
+    files: list[BigWig | None],
+    reads: list[Reads | None],
 ) -> Iterator[Finding]:
     """Of the checks on plus and minus, and on signal and control, of every task whose tracks can be read."""
     for task, name in enumerate(prepare.tasks):
@@ -88,7 +94,7 @@ def pair_findings(
                 yield from examine(f"control of {name}", check_control, columns[control], signal, background)
 
 
-def columns_of(prepare) -> tuple[list[Column], int]:
+def columns_of(prepare: ConfigDict) -> tuple[list[Column], int]:
     """All columns, and how many strands there are."""
     named, strands, kind = name_columns(prepare)
     tasks, columns = len(prepare.tasks), []
@@ -99,7 +105,7 @@ def columns_of(prepare) -> tuple[list[Column], int]:
     return columns, strands
 
 
-def _open(prepare, genome: Genome, sample: Sample, path: str) -> BigWig:
+def _open(prepare: ConfigDict, genome: Genome, sample: Sample, path: str) -> BigWig:
     """The file, once its chromosomes are known to be those of the genome wherever there are peaks."""
     file = BigWig(path)
     names = np.unique(np.concatenate([loci.chromosome for loci in sample.peaks])).tolist()
@@ -107,7 +113,7 @@ def _open(prepare, genome: Genome, sample: Sample, path: str) -> BigWig:
     return file
 
 
-def _read(prepare, file: BigWig, sample: Sample, column: Column) -> Reads:
+def _read(prepare: ConfigDict, file: BigWig, sample: Sample, column: Column) -> Reads:
     """Raises for a value that is no count."""
 
     def reads(spans: Spans) -> np.ndarray:

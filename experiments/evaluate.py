@@ -21,6 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.build import dataset_of, problem_of, trained
 from experiments.evaluate_places import known_places, positives_of, summits_of
@@ -48,7 +49,7 @@ from fprior.training.predict import contributions, predict
 OBJECTIVES = {"labels": "the summed logits", "profiles": "the weighted profile logits"}
 
 
-def main(config, workdir: str | None) -> None:
+def main(config: ConfigDict, workdir: str | None) -> None:
     members = zip(member_configs(config), member_directories(config, workdir), strict=True)
     runs = [(one, finished_run(directory, one)) for one, directory in members]
     dataset = dataset_of(config)
@@ -58,7 +59,7 @@ def main(config, workdir: str | None) -> None:
 
 
 def evaluate_run(
-    config, dataset: Dataset, path: Path, masks: dict[str, np.ndarray], regions: dict[str, dict[str, Any]]
+    config: ConfigDict, dataset: Dataset, path: Path, masks: dict[str, np.ndarray], regions: dict[str, dict[str, Any]]
 ) -> list[str]:
     """Writes the evaluation of one model to its directory; returns what there is to say about it.
 
@@ -78,7 +79,7 @@ def evaluate_run(
     ]
 
 
-def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
+def evaluate(config: ConfigDict, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
     """Predictions for every locus of the split, contributions for its positives."""
     length, batch_size = config.data.input_length, config.evaluate.batch_size
     model, variables, _ = trained(config, dataset, path)
@@ -115,7 +116,7 @@ def evaluate(config, dataset: Dataset, path: Path) -> dict[str, np.ndarray]:
 
 
 def predict_profiles(
-    config, dataset: Dataset, model: Any, variables: Any, positives: np.ndarray, negatives: np.ndarray
+    config: ConfigDict, dataset: Dataset, model: Any, variables: Any, positives: np.ndarray, negatives: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """Reads and log counts `(N, T, S)` of all loci, profiles `(P, T, O, S)` of the positives; and their controls."""
     data, batch_size = config.data, config.evaluate.batch_size
@@ -136,7 +137,7 @@ def predict_profiles(
 
 
 def interpretability(
-    config, dataset: Dataset, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]
+    config: ConfigDict, dataset: Dataset, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Measures of each positive's attribution, by name; `masks` `(P, L)` are the places it should lie in."""
     contributions, length = arrays["contributions"], config.data.input_length
@@ -162,7 +163,7 @@ def pooled(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[
 
 
 def summarise(
-    config, dataset: Dataset, arrays: dict[str, np.ndarray], measures: dict[str, np.ndarray]
+    config: ConfigDict, dataset: Dataset, arrays: dict[str, np.ndarray], measures: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """All measures of one evaluation, as JSON."""
     performance = label_performance(config, arrays) if "logits" in arrays else profile_summary(arrays)
@@ -177,7 +178,7 @@ def summarise(
     }
 
 
-def label_performance(config, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def label_performance(config: ConfigDict, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Measures by name, each `(T,)`."""
     probabilities = np.asarray(jax.nn.sigmoid(arrays["logits"].astype(np.float64)), np.float64)
     upsampling = config.evaluate.negative_upsampling

@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.prepare_checks import given
 from fprior.data.dataset import Dataset
@@ -20,7 +21,7 @@ OWN = {
 }
 
 
-def positives_of(config, dataset: Dataset) -> np.ndarray:
+def positives_of(config: ConfigDict, dataset: Dataset) -> np.ndarray:
     """The positives of the split that is evaluated.
 
     Raises:
@@ -32,7 +33,7 @@ def positives_of(config, dataset: Dataset) -> np.ndarray:
     return positives
 
 
-def known_places(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+def known_places(config: ConfigDict, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
     """Masks `(P, L)` of the positives' inputs by the name of a motif or a region set; and how many regions are in use.
 
     Raises:
@@ -48,7 +49,7 @@ def known_places(config, dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[
     return masks, counts
 
 
-def known_regions(config, dataset: Dataset) -> dict[str, tuple[str, Loci]]:
+def known_regions(config: ConfigDict, dataset: Dataset) -> dict[str, tuple[str, Loci]]:
     """The file and the regions of each of `config.evaluate.regions`, by name.
 
     Raises:
@@ -68,7 +69,7 @@ def known_regions(config, dataset: Dataset) -> dict[str, tuple[str, Loci]]:
 
 
 def _regions_at(
-    regions: Loci, path: str, config, dataset: Dataset, positives: np.ndarray
+    regions: Loci, path: str, config: ConfigDict, dataset: Dataset, positives: np.ndarray
 ) -> tuple[np.ndarray, dict[str, Any]]:
     length = config.data.input_length
     chromosome, start, _ = dataset.interval(positives, length)

@@ -21,6 +21,8 @@ Interrupted, the same command goes on; what is finished is neither simulated nor
 from collections.abc import Sequence
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from experiments import run_directory
 from experiments.build import dataset_of
 from experiments.compare import Weights, label, locked, seeds_of, settled
@@ -49,7 +51,9 @@ NAME = "gc_series"
 DEFAULT_CONDITIONS = "none,fourier"
 
 
-def main(config, workdir: str | None, seeds: str | None, conditions: str | None, biases: str | None) -> None:
+def main(
+    config: ConfigDict, workdir: str | None, seeds: str | None, conditions: str | None, biases: str | None
+) -> None:
     chosen = parse_conditions((DEFAULT_CONDITIONS if conditions is None else conditions).split(","))
     config = settled(config)
     check(config)
@@ -74,7 +78,7 @@ def main(config, workdir: str | None, seeds: str | None, conditions: str | None,
     print(path / f"{NAME}.csv")
 
 
-def check(config) -> None:
+def check(config: ConfigDict) -> None:
     """Checks what this command needs besides a config that is right.
 
     Raises:
@@ -97,7 +101,7 @@ class Plan:
     """The models of a series, where they and their data sets lie, and the weights of their conditions."""
 
     def __init__(
-        self, config, conditions: Sequence[Condition], seeds: list[int], biases: list[float], path: Path
+        self, config: ConfigDict, conditions: Sequence[Condition], seeds: list[int], biases: list[float], path: Path
     ) -> None:
         self.config, self.conditions, self.seeds, self.biases, self.path = config, conditions, seeds, biases, path
         self.weights = weights_of(config, conditions)
@@ -131,7 +135,7 @@ class Plan:
         record = read_record(str(models[0].path))
         return Series(self.config, tuple(self.conditions), self.weights, self.seeds, self.biases, models, record)
 
-    def _at(self, bias: float):
+    def _at(self, bias: float) -> ConfigDict:
         """The config of a bias."""
         return with_changes(self.config, dataset_changes(self.config, bias, self.path / "data"))
 
@@ -148,7 +152,7 @@ class Plan:
         ]
 
 
-def weights_of(config, conditions: Sequence[Condition]) -> Weights:
+def weights_of(config: ConfigDict, conditions: Sequence[Condition]) -> Weights:
     """The weight of each word that has one, the only one that the config gives.
 
     Raises:

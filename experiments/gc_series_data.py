@@ -20,7 +20,7 @@ DEFAULT = "0,0.01,0.02,0.03,0.04"  # those of the paper
 DECIDED = ("data.dataset", "simulate.output", "simulate.gc_bias")  # fields that the series sets itself
 
 
-def biases_of(config, text: str | None) -> list[float]:
+def biases_of(config: ml_collections.ConfigDict, text: str | None) -> list[float]:
     """The biases that were asked for, ascending, as shares of all bases.
 
     Raises:
@@ -48,14 +48,14 @@ def bias_label(bias: float) -> str:
     return np.format_float_positional(bias, trim="-")
 
 
-def dataset_changes(config, bias: float, folder: Path) -> Overrides:
+def dataset_changes(config: ml_collections.ConfigDict, bias: float, folder: Path) -> Overrides:
     """The fields that make the config one of that bias, with its data set in `folder`."""
     path = str(folder / f"gc_{bias_label(bias)}")
     name = f"{config.simulate.name}_{bias_label(bias)}"
     return {"data.dataset": path, "simulate.output": path, "simulate.name": name, "simulate.gc_bias": bias}
 
 
-def check_dataset(config) -> None:
+def check_dataset(config: ml_collections.ConfigDict) -> None:
     """Checks the data set of a config that is there, or else that it can be simulated.
 
     Raises:
@@ -77,7 +77,7 @@ def check_dataset(config) -> None:
         )
 
 
-def simulate_missing(config) -> None:
+def simulate_missing(config: ml_collections.ConfigDict) -> None:
     """Simulates the data set of a config that `check_dataset` has passed, unless it is there."""
     if not Path(config.simulate.output).exists():
         simulate.main(config)
@@ -90,11 +90,11 @@ def check_undecided() -> None:
             raise InputError(f"--config.{field}: the series sets it for every bias; leave it out, and see --biases")
 
 
-def _motif(config) -> Motif:
+def _motif(config: ml_collections.ConfigDict) -> Motif:
     return motif_of(config.simulate.motif_file, config.simulate.motif)
 
 
-def _settings(config) -> dict[str, Any]:
+def _settings(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """All that decides what is simulated, as a manifest has it."""
     motif = _motif(config)
     plain = json.loads(ml_collections.ConfigDict(config).to_json())["simulate"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.compare_results import ModelResult
 from experiments.conditions import Condition
@@ -82,7 +83,7 @@ class Series:
         return [model for model in self.models if (model.bias, model.condition) == (bias, condition)]
 
 
-def series_model(bias: float, config, dataset: Dataset, result: ModelResult) -> SeriesModel:
+def series_model(bias: float, config: ConfigDict, dataset: Dataset, result: ModelResult) -> SeriesModel:
     """A model of the series, whose DeepSHAP scores lie in its run's directory."""
     scores = read_scores(result.path / f"attributions_{config.attribute.split}.h5")
     auroc = result.performance["auroc"][0]
@@ -96,7 +97,7 @@ def series_model(bias: float, config, dataset: Dataset, result: ModelResult) -> 
     )
 
 
-def instance_mask(config, dataset: Dataset) -> np.ndarray:
+def instance_mask(config: ConfigDict, dataset: Dataset) -> np.ndarray:
     """Which bases of the positives' inputs lie in a true instance, `(P, L)`."""
     length = config.data.input_length
     chromosome, start, _ = dataset.interval(positives_of(config, dataset), length)

@@ -11,7 +11,7 @@ from experiments.compare_results import Row
 from experiments.compare_rows import BOOTSTRAP_SEED, COLUMNS, cells_of
 from experiments.gc_series_results import MEASURES, Series
 from fprior.files import csv_text
-from fprior.metrics.statistics import describe, paired_test, unpaired_test
+from fprior.metrics.statistics import PairedTest, UnpairedTest, describe, paired_test, unpaired_test
 
 PERCENT = 100.0  # slopes are those of one more per cent
 SLOPE = "slope"
@@ -84,7 +84,14 @@ def _slopes(series: Series, measure: str) -> Iterator[SeriesRow]:
         yield _row(measure, name, values, None, by_seed, None)
 
 
-def _row(measure, condition, values, by_sequence, by_seed, bias) -> SeriesRow:
+def _row(
+    measure: str,
+    condition: str,
+    values: Sequence[float],
+    by_sequence: PairedTest | None,
+    by_seed: UnpairedTest | None,
+    bias: float | None,
+) -> SeriesRow:
     table, title, better = MEASURES[measure]
     summary = describe(np.array(values, np.float64))
     mean, deviation = float(summary.mean), float(summary.standard_deviation)

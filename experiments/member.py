@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.config import with_changes
@@ -21,7 +22,7 @@ from fprior.training.state import State
 from fprior.training.step import Recipe
 
 
-def member_configs(config) -> list:
+def member_configs(config: ConfigDict) -> list:
     """The config of each model of the run as if it were trained alone; the seeds are seed, seed + 1, …"""
     if config.num_models == 1:
         return [config]
@@ -29,7 +30,7 @@ def member_configs(config) -> list:
     return [with_changes(config, {"seed": seed, "num_models": 1}) for seed in seeds]
 
 
-def member_directories(config, workdir: str | None) -> list[str | None]:
+def member_directories(config: ConfigDict, workdir: str | None) -> list[str | None]:
     """The directory of each model: that of the run, or seed_0, seed_1, … in it where there are several.
 
     Raises:
@@ -50,7 +51,7 @@ class Member:
     Of several processes each has one. They go through the same calls; the first alone writes, but for checkpoints.
     """
 
-    def __init__(self, config, path: Path, checkpoints: Checkpoints):
+    def __init__(self, config: ConfigDict, path: Path, checkpoints: Checkpoints) -> None:
         self.path, self.seed = path, config.seed
         self.history: list[dict[str, float]] = []
         self.finished = bool(agreed(np.bool_((path / RESULT).exists())))
@@ -125,7 +126,7 @@ def no_gain(losses: Sequence[float], patience: int, gain: float) -> bool:
 
 
 @contextlib.contextmanager
-def open_members(config, workdir: str | None, dataset: Dataset) -> Iterator[Sequence[Member]]:
+def open_members(config: ConfigDict, workdir: str | None, dataset: Dataset) -> Iterator[Sequence[Member]]:
     """Opens the directories of all models of a run, for this program alone."""
     configs, directories = member_configs(config), member_directories(config, workdir)
     with contextlib.ExitStack() as stack:

@@ -75,7 +75,7 @@ def model_config(name: str, outputs: str = "labels", **fields: Any) -> ml_collec
     return ml_collections.ConfigDict({"name": name, "outputs": outputs, **fields})
 
 
-def build_model(config, num_tasks: int, layout: TrackLayout | None) -> Any:
+def build_model(config: ml_collections.ConfigDict, num_tasks: int, layout: TrackLayout | None) -> Any:
     """The model that the config names, for so many tasks and tracks of that layout."""
     section = config.model
     given = {name: value for name, value in section.items() if name not in RESERVED}

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.build import dataset_of
 from experiments.compare_training import Stopped, stopping
@@ -62,7 +63,7 @@ STOPPED_STATUS = 1
 AGAIN = "delete its directory: the motifs are found again"
 
 
-def main(config, workdir: str | None) -> None:
+def main(config: ConfigDict, workdir: str | None) -> None:
     path = finished_run(workdir, config)
     try:
         with stopping():
@@ -73,7 +74,7 @@ def main(config, workdir: str | None) -> None:
     print(*summary(read_json(folder / RECORD, AGAIN), folder), sep="\n")
 
 
-def motifs_of_run(config, dataset: Dataset, path: Path, command: str) -> Path:
+def motifs_of_run(config: ConfigDict, dataset: Dataset, path: Path, command: str) -> Path:
     """Writes the motifs of the run in that directory, if they are not there; returns their directory.
 
     Args:
@@ -137,7 +138,7 @@ def is_current(folder: Path, settings: dict[str, Any]) -> bool:
 # ---- what is found
 
 
-def find(config, dataset: Dataset, sources: Sources, folder: Path) -> Result:
+def find(config: ConfigDict, dataset: Dataset, sources: Sources, folder: Path) -> Result:
     """Everything, in the order of the page; patterns.h5 is written on the way."""
     loci, seconds = sources.loci, {}
     read = loci["tokens"], loci["hypothetical"], folder / "patterns.h5"

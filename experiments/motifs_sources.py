@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.attribute import name_of
 from experiments.evaluate_places import known_regions
@@ -53,7 +54,7 @@ class Sources(NamedTuple):
     settings: dict[str, Any]
 
 
-def read_sources(config, dataset: Dataset, path: Path) -> Sources:
+def read_sources(config: ConfigDict, dataset: Dataset, path: Path) -> Sources:
     """Reads and checks all of it.
 
     Raises:
@@ -96,7 +97,7 @@ def read_sources(config, dataset: Dataset, path: Path) -> Sources:
     )
 
 
-def _regions(config, dataset: Dataset, placed: dict[str, Any]) -> tuple[dict[str, tuple[str, Loci]], str]:
+def _regions(config: ConfigDict, dataset: Dataset, placed: dict[str, Any]) -> tuple[dict[str, tuple[str, Loci]], str]:
     """Regions to hold instances against, and why there are none."""
     if placed["settings"]["loci"]:
         return {}, f"Instances are called in loci of a file ({placed['settings']['loci']}), not in those of a split."
@@ -104,7 +105,7 @@ def _regions(config, dataset: Dataset, placed: dict[str, Any]) -> tuple[dict[str
     return regions, "" if regions else "config.evaluate.regions names no regions."
 
 
-def what_of(config, dataset: Dataset) -> str:
+def what_of(config: ConfigDict, dataset: Dataset) -> str:
     """What was attributed, in words."""
     task = config.attribute.task
     kind = "logit" if config.model.outputs == "labels" else config.attribute.head
@@ -153,7 +154,7 @@ def version_of(tool: str) -> str:
         raise InputError(f"{tool} is not installed, which motifs need; pip install 'fprior[motifs]'") from error
 
 
-def _expected(config) -> dict[str, Any]:
+def _expected(config: ConfigDict) -> dict[str, Any]:
     return {field: value for field, value in config.attribute.items() if field not in NO_MATTER}
 
 

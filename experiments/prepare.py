@@ -8,6 +8,7 @@ the counts of reads in them; a manifest that counts everything dropped, with the
 """
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.config import check_prepare
 from experiments.launch import launch
@@ -31,7 +32,7 @@ from fprior.report.figures import to_svg
 _FILES = ("output", "genome", "peaks", "relaxed_peaks", "tracks", "controls", "exclude", "terms")
 
 
-def main(config) -> None:
+def main(config: ConfigDict) -> None:
     check_prepare(config)
     prepare = config.prepare
     stamps = stamps_of(path for _, path in inputs_of(prepare))
@@ -84,7 +85,7 @@ def main(config) -> None:
     stage.print()
 
 
-def describe(prepare, genome: Genome, peaks: Peaks, windows: Windows, loci: dict[str, np.ndarray]) -> dict:
+def describe(prepare: ConfigDict, genome: Genome, peaks: Peaks, windows: Windows, loci: dict[str, np.ndarray]) -> dict:
     """The manifest, but for the tracks.
 
     Raises:
@@ -122,13 +123,13 @@ def describe_reads(manifest: dict, tracks: Tracks, loci: dict[str, np.ndarray], 
     return reads_by_group(tracks, reads)
 
 
-def peaks_as_bed(prepare, peaks: Peaks) -> str:
+def peaks_as_bed(prepare: ConfigDict, peaks: Peaks) -> str:
     """The peaks on the genome, so that importance can be held against them: `config.evaluate.regions`."""
     columns = zip(peaks.loci.chromosome, peaks.loci.start, peaks.loci.end, peaks.task, strict=True)
     return "".join(f"{name}\t{start}\t{end}\t{prepare.tasks[task]}\n" for name, start, end, task in columns)
 
 
-def inputs_of(prepare) -> list[tuple[str, str]]:
+def inputs_of(prepare: ConfigDict) -> list[tuple[str, str]]:
     """Role and path of every input file."""
     named = [("genome", prepare.genome)]
     named += [(f"peaks of {name}", path) for name, path in zip(prepare.tasks, prepare.peaks, strict=True)]

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.prepare_peaks import Peaks
@@ -27,7 +28,7 @@ class _Scanned(NamedTuple):
     signal: np.ndarray
 
 
-def windows_of_bins(prepare, genome: Genome, peaks: Peaks, split_windows: SplitWindows) -> Windows:
+def windows_of_bins(prepare: ConfigDict, genome: Genome, peaks: Peaks, split_windows: SplitWindows) -> Windows:
     """All bins that are positive for some task, and negatives at random; adds the peaks that made none to the drops.
 
     Bins lie on the chromosomes that have peaks. Bins that are ambiguous for some task and positive for none are
@@ -60,7 +61,7 @@ def _told(counts: Counter, drops: dict[str, Counter]) -> str:
 
 
 def _label(
-    prepare, length: int, peaks: Peaks, name: str
+    prepare: ConfigDict, length: int, peaks: Peaks, name: str
 ) -> tuple[np.ndarray, dict[int, np.ndarray], dict[str, np.ndarray]]:
     """The starts of a chromosome's bins, their labels by task, and which bins are of which kind."""
     starts = bins.bin_starts(length, prepare.bin_width, prepare.bin_stride)
@@ -91,8 +92,8 @@ def _on_chromosome(loci: Loci, name: str) -> bins.Peaks:
 
 
 def _usable(
-    prepare, tokens: np.ndarray, name: str, starts: np.ndarray, split_windows: SplitWindows, excluded: Loci | None,
-    drops: Counter,
+    prepare: ConfigDict, tokens: np.ndarray, name: str, starts: np.ndarray, split_windows: SplitWindows,
+    excluded: Loci | None, drops: Counter,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """The indices of the bins whose stored windows can be used, their GC and their split; counts the others."""
     window = prepare.window
@@ -118,13 +119,13 @@ def _usable(
     return usable, gc[known].astype(np.float32), split[known]
 
 
-def stored_windows(prepare, starts: np.ndarray) -> np.ndarray:
+def stored_windows(prepare: ConfigDict, starts: np.ndarray) -> np.ndarray:
     """The starts of the windows around the middles of bins."""
     return windows_around(np.asarray(starts, np.int64) + prepare.bin_width // 2, prepare.window)
 
 
 def _scanned(
-    prepare, peaks: Peaks, name: str, starts: np.ndarray, split: np.ndarray, gc: np.ndarray,
+    prepare: ConfigDict, peaks: Peaks, name: str, starts: np.ndarray, split: np.ndarray, gc: np.ndarray,
     labels: dict[int, np.ndarray], chosen: np.ndarray, kind: str,
 ) -> _Scanned:  # fmt: skip
     """Labels and signals are only put together for positives: those of negatives are 0 and NaN."""
@@ -139,7 +140,7 @@ def _scanned(
     return _Scanned(starts.astype(np.int32), split, gc, table, signal)
 
 
-def _count_barren(prepare, peaks: Peaks, names: list[str], positives: list[_Scanned]) -> None:
+def _count_barren(prepare: ConfigDict, peaks: Peaks, names: list[str], positives: list[_Scanned]) -> None:
     """Counts the peaks that lie in no positive bin of their task that is kept."""
     barren = 0
     for name, scanned in zip(names, positives, strict=True):
@@ -150,7 +151,7 @@ def _count_barren(prepare, peaks: Peaks, names: list[str], positives: list[_Scan
     peaks.drops["in no positive bin"] = barren
 
 
-def _draw(prepare, found: dict[str, list[_Scanned]], available: int) -> np.ndarray:
+def _draw(prepare: ConfigDict, found: dict[str, list[_Scanned]], available: int) -> np.ndarray:
     """The indices of the negatives that are kept, ascending."""
     if prepare.negatives_per_positive == 0:
         return np.arange(available)
@@ -160,8 +161,8 @@ def _draw(prepare, found: dict[str, list[_Scanned]], available: int) -> np.ndarr
 
 
 def _gather(
-    prepare, names: np.ndarray, found: dict[str, list[_Scanned]], positives: np.ndarray, negatives: np.ndarray,
-    drawn: np.ndarray, counts: Counter, drops: dict[str, Counter],
+    prepare: ConfigDict, names: np.ndarray, found: dict[str, list[_Scanned]], positives: np.ndarray,
+    negatives: np.ndarray, drawn: np.ndarray, counts: Counter, drops: dict[str, Counter],
 ) -> Windows:  # fmt: skip
     def column(field: str) -> np.ndarray:
         parts = (np.concatenate([getattr(s, field) for s in found[kind]]) for kind in ("positive", "negative"))

@@ -1,9 +1,11 @@
 """How the fields of the config's section `prepare` must fit one another."""
 
+from ml_collections import ConfigDict
+
 from fprior.errors import InputError
 
 
-def check_negatives(prepare) -> None:
+def check_negatives(prepare: ConfigDict) -> None:
     """Raises InputError for no negatives around summits; for bins 0 means all of them."""
     if prepare.loci == "summits" and prepare.negatives_per_positive < 1:
         raise InputError(
@@ -12,7 +14,7 @@ def check_negatives(prepare) -> None:
         )
 
 
-def check_files(prepare) -> None:
+def check_files(prepare: ConfigDict) -> None:
     """Raises InputError if relaxed peaks, tracks or controls do not fit the tasks in number."""
     tasks = len(prepare.tasks)
     for name, files in (
@@ -44,7 +46,7 @@ def check_files(prepare) -> None:
         )
 
 
-def check_folds(prepare) -> None:
+def check_folds(prepare: ConfigDict) -> None:
     """Raises InputError for folds of anything but chromosomes, and for a fold that does not exist."""
     if not prepare.num_folds:
         if prepare.fold:
@@ -61,7 +63,7 @@ def check_folds(prepare) -> None:
         )
 
 
-def check_bins(prepare) -> None:
+def check_bins(prepare: ConfigDict) -> None:
     """Raises InputError for windows that are narrower than the bins that they are stored for."""
     if prepare.loci == "bins" and prepare.window < prepare.bin_width:
         raise InputError(

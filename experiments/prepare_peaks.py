@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.prepare_checks import given
 from fprior.data.background import SplitWindows
@@ -44,7 +45,7 @@ class Peaks(NamedTuple):
     drops: dict[str, int]
 
 
-def read_peaks(prepare, genome: Genome) -> Peaks:
+def read_peaks(prepare: ConfigDict, genome: Genome) -> Peaks:
     """All peaks and regions that the config names."""
     drops: dict[str, int] = {}
     parts, tasks, strong, total = [], [], [], 0
@@ -65,12 +66,12 @@ def read_peaks(prepare, genome: Genome) -> Peaks:
     )
 
 
-def _read(prepare, path: str) -> Loci:
+def _read(prepare: ConfigDict, path: str) -> Loci:
     loci = read_loci(path)
     return loci if prepare.chromosome_names == "as_is" else rename_chromosomes(loci, prepare.chromosome_names)
 
 
-def _on_genome(prepare, genome: Genome, loci: Loci, path: str, drops: dict[str, int]) -> Loci:
+def _on_genome(prepare: ConfigDict, genome: Genome, loci: Loci, path: str, drops: dict[str, int]) -> Loci:
     """The loci on the chromosomes that are used; adds the number of others to `drops`, by reason."""
     left_out = is_named(loci.chromosome, prepare.leave_out_chromosomes)
     names, counts = np.unique(loci.chromosome[left_out], return_counts=True)
@@ -86,7 +87,7 @@ def _on_genome(prepare, genome: Genome, loci: Loci, path: str, drops: dict[str, 
     return loci
 
 
-def _read_excluded(prepare, genome: Genome) -> Loci | None:
+def _read_excluded(prepare: ConfigDict, genome: Genome) -> Loci | None:
     """The regions that no window may touch; those off a genome in part do no harm."""
     parts = []
     for path in given(prepare.exclude):
@@ -96,7 +97,7 @@ def _read_excluded(prepare, genome: Genome) -> Loci | None:
     return concatenate(parts) if parts else None
 
 
-def splitter(prepare, genome: Genome, peaks: Loci) -> SplitWindows:
+def splitter(prepare: ConfigDict, genome: Genome, peaks: Loci) -> SplitWindows:
     """The function that tells the split of windows, and which of them touch two."""
     names = np.unique(peaks.chromosome).tolist()
     lengths = {name: genome.lengths[name] for name in genome.lengths if name in names}
@@ -104,7 +105,7 @@ def splitter(prepare, genome: Genome, peaks: Loci) -> SplitWindows:
         return _by_chromosome(*_held_out(prepare, lengths))
     blocks = deal_blocks(lengths, prepare.block_size, fractions=prepare.fractions, seed=prepare.seed)
 
-    def by_block(chromosome, start, end):
+    def by_block(chromosome: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         split = split_by_block(chromosome, (start + end) // 2, blocks)
         return split, crosses_split(chromosome, start, end, split, blocks)
 
@@ -112,7 +113,7 @@ def splitter(prepare, genome: Genome, peaks: Loci) -> SplitWindows:
 
 
 def _by_chromosome(test: list[str], valid: list[str]) -> SplitWindows:
-    def by_chromosome(chromosome, start, end):
+    def by_chromosome(chromosome: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         present = ([name for name in names if name in chromosome] for names in (test, valid))
         split = split_by_chromosome(chromosome, **dict(zip(("test", "valid"), present, strict=True)))
         return split, np.zeros(len(chromosome), bool)
@@ -120,7 +121,7 @@ def _by_chromosome(test: list[str], valid: list[str]) -> SplitWindows:
     return by_chromosome
 
 
-def _held_out(prepare, lengths: dict[str, int]) -> tuple[list[str], list[str]]:
+def _held_out(prepare: ConfigDict, lengths: dict[str, int]) -> tuple[list[str], list[str]]:
     """The test and the validation chromosomes."""
     if prepare.num_folds:
         return fold_chromosomes(deal_chromosomes(lengths, prepare.num_folds), prepare.fold)

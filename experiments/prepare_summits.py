@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.prepare_peaks import Peaks
 from fprior.data.background import (
@@ -38,7 +39,7 @@ class Windows(NamedTuple):
     notes: Mapping[str, object]
 
 
-def windows_of_summits(prepare, genome: Genome, peaks: Peaks, split_windows: SplitWindows) -> Windows:
+def windows_of_summits(prepare: ConfigDict, genome: Genome, peaks: Peaks, split_windows: SplitWindows) -> Windows:
     """A window around every summit that is kept, and its background; adds the peaks dropped to `peaks.drops`."""
     strong = peaks.loci[peaks.strong]
     kept = distinct_summits(strong, prepare.min_summit_distance)
@@ -81,7 +82,9 @@ def distinct_summits(peaks: Loci, distance: int) -> np.ndarray:
     return np.sort(np.array(kept, np.int64))
 
 
-def usable_windows(candidates: Loci, genome: Genome, prepare, split_windows: SplitWindows, peaks: Peaks) -> Loci:
+def usable_windows(
+    candidates: Loci, genome: Genome, prepare: ConfigDict, split_windows: SplitWindows, peaks: Peaks
+) -> Loci:
     """Those whose windows lie inside their chromosome and their split, clear of excluded regions and unknown bases."""
     drops = peaks.drops
     starts = windows_around(candidates.summit, prepare.window)
@@ -109,7 +112,7 @@ def usable_windows(candidates: Loci, genome: Genome, prepare, split_windows: Spl
 
 
 def sample_background(
-    prepare, genome: Genome, positives: Loci, starts: np.ndarray, split_windows: SplitWindows, peaks: Peaks
+    prepare: ConfigDict, genome: Genome, positives: Loci, starts: np.ndarray, split_windows: SplitWindows, peaks: Peaks
 ) -> Background:
     """The negatives; peaks that are too weak to be positives keep them away like the others."""
     sample, options = sample_random, {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.prepare_checks import given
 from fprior.data.genome import Genome
@@ -29,7 +30,7 @@ class Tracks(NamedTuple):
         return np.min_scalar_type(max(file.largest for file in self.files))
 
 
-def name_columns(prepare) -> tuple[list[tuple[str, str, str]], int, str]:
+def name_columns(prepare: ConfigDict) -> tuple[list[tuple[str, str, str]], int, str]:
     """Path, group and name of every column; the number of strands; and which kind the controls are."""
     tracks, controls, tasks = given(prepare.tracks), given(prepare.controls), list(prepare.tasks)
     if not tracks:
@@ -42,7 +43,7 @@ def name_columns(prepare) -> tuple[list[tuple[str, str, str]], int, str]:
     return [(path, *pair) for path, pair in zip(tracks + controls, names, strict=True)], strands, kind
 
 
-def open_tracks(prepare, genome: Genome, chromosomes: np.ndarray) -> Tracks | None:
+def open_tracks(prepare: ConfigDict, genome: Genome, chromosomes: np.ndarray) -> Tracks | None:
     """The tracks, checked against the genome on `chromosomes`; None where the config names none."""
     named, strands, kind = name_columns(prepare)
     if not named:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.build import batch_plan, initial_state, recipe_of
@@ -23,7 +24,7 @@ MOST = 1000  # validation positives, and negatives, that the loss is measured on
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}]"
 
 
-def measured_weight(config, dataset: Dataset) -> dict[str, Any]:
+def measured_weight(config: ConfigDict, dataset: Dataset) -> dict[str, Any]:
     """Trains for `config.prior.auto_steps` steps without the prior; λ and what it comes from, for a record."""
     short = with_changes(config, {"prior.weight": 0.0, "num_models": 1, "seed": SEED})
     plan = batch_plan(short, dataset)
@@ -52,7 +53,7 @@ def measured_weight(config, dataset: Dataset) -> dict[str, Any]:
     return {"weight": SHARE * best, "correctness": best, "steps": steps, "seed": SEED, "losses": losses}
 
 
-def weight_of(config, dataset: Dataset, paths: list[Path]) -> float:
+def weight_of(config: ConfigDict, dataset: Dataset, paths: list[Path]) -> float:
     """The λ of a run with `config.prior.weight="auto"`: the one on record in its directories, or measured now."""
     record = paths[0] / RECORD
     if record.is_file():

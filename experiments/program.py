@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
 
 from fprior.data.batches import Ahead, Batch, BatchPlan, Examples, HostWindows, Windows, assemble, batch_at, examples_of
 from fprior.data.dataset import Dataset
@@ -51,7 +52,9 @@ class Program:
       on_device: whether the examples lie there.
     """
 
-    def __init__(self, config, recipe: Recipe, plan: BatchPlan, dataset: Dataset, seeds: Sequence[int]):
+    def __init__(
+        self, config: ConfigDict, recipe: Recipe, plan: BatchPlan, dataset: Dataset, seeds: Sequence[int]
+    ) -> None:
         self.steps_per_call = config.speed.steps_per_call
         self._recipe, self._plan, self._models, self._mesh = recipe, plan, len(seeds), recipe.mesh
         fits = fits_on_device(dataset, plan)

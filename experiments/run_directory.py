@@ -32,7 +32,7 @@ TRAINING = ("seed", "data", "model", "prior", "train")  # the sections of a conf
 
 
 @contextlib.contextmanager
-def run_directory(workdir: str | None, config, dataset: Dataset) -> Iterator[Path]:
+def run_directory(workdir: str | None, config: ml_collections.ConfigDict, dataset: Dataset) -> Iterator[Path]:
     """Opens a run's directory, new or begun earlier, for this process alone.
 
     Writes `run.json`: the config, what the command line set, seed, versions, devices and the data set's manifest.
@@ -151,12 +151,12 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
-def check_config(workdir: str, config) -> None:
+def check_config(workdir: str, config: ml_collections.ConfigDict) -> None:
     """Raises InputError if the run was trained with another config, as far as training is concerned."""
     _compare(Path(workdir), read_record(workdir)["config"], _plain(config))
 
 
-def finished_run(workdir: str | None, config) -> Path:
+def finished_run(workdir: str | None, config: ml_collections.ConfigDict) -> Path:
     """The directory of a run of this config whose training is finished.
 
     Raises:
@@ -170,16 +170,16 @@ def finished_run(workdir: str | None, config) -> Path:
     return path
 
 
-def _plain(config) -> dict[str, Any]:
+def _plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """The config as JSON gives it back, where tuples are lists."""
     return json.loads(ml_collections.ConfigDict(config).to_json())
 
 
-def _record(config, dataset: Dataset) -> dict[str, Any]:
+def _record(config: ml_collections.ConfigDict, dataset: Dataset) -> dict[str, Any]:
     return {**provenance("train", config), "dataset": dict(dataset.manifest)}
 
 
-def provenance(command: str, config) -> dict[str, Any]:
+def provenance(command: str, config: ml_collections.ConfigDict) -> dict[str, Any]:
     """What it takes to run `python -m experiments.COMMAND` again, data apart."""
     return {
         "command": " ".join(["python", "-m", f"experiments.{command}", *sys.argv[1:]]),

@@ -13,6 +13,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.launch import launch
@@ -33,7 +34,7 @@ CHROMOSOME = "simulated"
 PIECE = 500  # sequences simulated at a time
 
 
-def main(config) -> None:
+def main(config: ConfigDict) -> None:
     check_simulate(config)
     simulate, window = config.simulate, window_of(config)
     stage = Stages()
@@ -56,7 +57,7 @@ def main(config) -> None:
     stage.print()
 
 
-def check_simulate(config) -> None:
+def check_simulate(config: ConfigDict) -> None:
     """Checks what only this command needs."""
     simulate = config.simulate
     for name in ("output", "name", "motif", "task"):
@@ -71,7 +72,7 @@ def check_simulate(config) -> None:
         )
 
 
-def check_inside(config, motif: Motif) -> None:
+def check_inside(config: ConfigDict, motif: Motif) -> None:
     """Raises InputError if an input without jitter may cut an instance, or the instances do not fit."""
     simulate, length = config.simulate, config.data.input_length
     region = len(motif) + 2 * simulate.reach
@@ -87,19 +88,19 @@ def check_inside(config, motif: Motif) -> None:
         )
 
 
-def window_of(config) -> int:
+def window_of(config: ConfigDict) -> int:
     """Bases of a sequence: what `config.data` reads, wherever jitter puts it."""
     return config.data.input_length + 2 * config.data.jitter
 
 
-def split_of(simulate) -> np.ndarray:
+def split_of(simulate: ConfigDict) -> np.ndarray:
     """The split `(N,)` uint8 of each sequence: pairs of a positive and a negative, in order."""
     pairs = simulate.sequences // 2
     edges = [round(math.fsum(simulate.fractions[:parts]) * pairs) for parts in range(1, len(SPLITS))]
     return np.repeat(np.searchsorted(edges, np.arange(pairs), side="right").astype(np.uint8), 2)
 
 
-def simulate_all(simulate, motif: Motif, window: int, splits: np.ndarray) -> MotifSimulation:
+def simulate_all(simulate: ConfigDict, motif: Motif, window: int, splits: np.ndarray) -> MotifSimulation:
     """All sequences; the background of positives is biased in the splits that the config names."""
     parts, edges = [], np.flatnonzero(np.diff(splits, prepend=splits[0])).tolist()
     firsts = sorted({*range(0, len(splits), PIECE), *edges})
@@ -154,7 +155,9 @@ def instances_bed(motif: Motif, data: MotifSimulation, window: int) -> str:
         return text.getvalue()
 
 
-def describe(simulate, motif: Motif, data: MotifSimulation, loci: dict, gc: np.ndarray, window: int) -> dict:
+def describe(
+    simulate: ConfigDict, motif: Motif, data: MotifSimulation, loci: dict, gc: np.ndarray, window: int
+) -> dict:
     """The manifest."""
     shipped = SHIPPED / f"{simulate.motif_file}.meme"
     source = shipped if shipped.is_file() else Path(simulate.motif_file)

@@ -85,7 +85,7 @@ def main(workdir: str | None) -> None:
     print(f"{workdir}/{PAGE} after {seconds_since_start():.0f} s")
 
 
-def run(config) -> tuple[dict[str, Any], str]:
+def run(config: ml_collections.ConfigDict) -> tuple[dict[str, Any], str]:
     """The result, as JSON, and the page."""
     model = PooledModel(len(TASKS), **config.model)
     data = simulate(config.data.sequences, config.data.length, seed=config.seed)
@@ -146,7 +146,9 @@ def aurocs(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     return dict(zip(TASKS, binary_performance(labels, probabilities)["auroc"].tolist(), strict=True))
 
 
-def fit(model: PooledModel, train: Simulation, valid: Simulation, config) -> tuple[Any, list[dict[str, Any]]]:
+def fit(
+    model: PooledModel, train: Simulation, valid: Simulation, config: ml_collections.ConfigDict
+) -> tuple[Any, list[dict[str, Any]]]:
     """The parameters of the epoch with the lowest validation loss, and for each epoch its validation loss and auROC."""
     settings, seed, length = config.train, config.seed, config.data.length
     recipe = Recipe(model, optax.adam(settings.learning_rate), problem=Labels(class_averaged=False))

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.build import batch_plan, dataset_of, initial_state, model_of, recipe_of
@@ -38,7 +39,7 @@ from fprior.training.step import Recipe
 BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} steps [{elapsed}<{remaining}, ends {eta:%H:%M}{postfix}]"
 
 
-def main(config, workdir: str | None) -> None:
+def main(config: ConfigDict, workdir: str | None) -> None:
     stop = StopRequest(config.distributed)
     dataset = dataset_of(config)
     plan = batch_plan(config, dataset)
@@ -105,7 +106,7 @@ class StopRequest:
     Several processes stop after the same step. JAX itself listens for SIGTERM then, and tells all of them.
     """
 
-    def __init__(self, together: bool):
+    def __init__(self, together: bool) -> None:
         self._made, self._together = False, together
         if self._together:
             signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -126,13 +127,13 @@ class Run:
 
     def __init__(
         self,
-        config,
+        config: ConfigDict,
         recipe: Recipe,
         members: Sequence[Member],
         program: Program,
         steps_per_epoch: int,
         stop: StopRequest,
-    ):
+    ) -> None:
         self._train, self._has_prior = config.train, recipe.prior is not None
         self._score, self._score_name = SCORE[config.model.outputs]
         self._members, self._program, self._mesh = members, program, recipe.mesh

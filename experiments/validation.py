@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
 
 from experiments.build import model_of
 from fprior.data.dataset import Dataset
@@ -25,7 +26,7 @@ class Validation:
     The devices of the recipe's mesh share the sequences; a state must lie on all of them.
     """
 
-    def __init__(self, config, dataset: Dataset, recipe: Recipe, most: int | None = None):
+    def __init__(self, config: ConfigDict, dataset: Dataset, recipe: Recipe, most: int | None = None) -> None:
         """`most` is how many positives and negatives are measured at most, spread over the split; None is all."""
         self._config, self._dataset, self._recipe = config, dataset, recipe
         self._model = model_of(config, dataset)
