@@ -12,6 +12,9 @@ project = "fprior"
 html_title = "fprior"
 html_theme = "furo"
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["guide.css"]
+highlight_language = "text"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3
 autosummary_generate = False
@@ -48,14 +51,17 @@ def as_restructured_text(lines: list[str]) -> list[str]:
 
 
 def _with_literal_blocks(lines: list[str]) -> Iterator[str]:
-    """The lines, with `::` before every indented block, whose own lines are marked by a leading NUL; an indented list
-    is no such block, but is given the blank lines around it."""
-    block, sections, blank = None, False, True
+    """The lines, with `::` before every indented block, whose own lines are marked by a leading NUL.
+
+    An indented list is no such block: it loses its indentation and is given the blank lines around it.
+    """
+    block, margin, sections, blank = None, 0, False, True
     for line in lines:
         sections = sections or bool(SECTION.fullmatch(line.rstrip()))
         indented = line.startswith(" ") and not sections
         if indented and block is None:
             block = "list" if ITEM.match(line) else "literal" if blank else None
+            margin = len(line) - len(line.lstrip())
             if block == "literal":
                 yield from ("::", "")
             elif block == "list" and not blank:
@@ -65,7 +71,9 @@ def _with_literal_blocks(lines: list[str]) -> Iterator[str]:
                 yield ""
             block = None
         blank = not line.strip()
-        yield f"\0{line}" if indented and block == "literal" else line
+        if indented and block:
+            line = f"\0{line}" if block == "literal" else line[margin:]
+        yield line
 
 
 def _escaped(text: str) -> str:

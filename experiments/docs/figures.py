@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -149,7 +150,7 @@ def weights_figure() -> Figure:
     """The weights of components for several values of softness, at the paper's L = 1,000 and limit 150."""
     length, limit = 1000, 150.0
     cycles = np.arange(1, length // 2 + 1)
-    figure, (ax,) = stack([2.6], [0.3])
+    figure, (ax,) = stack([2.6], [0.6])
     for index, softness in enumerate(SOFTNESSES):
         weights = frequency_weights(cycles[None], (limit,), softness)
         label = "None: hard cut" if softness is None else f"{softness:g}" + " (the default)" * (softness == 0.2)
@@ -177,7 +178,7 @@ def spectra_figure(examples: Mapping[str, np.ndarray]) -> Figure:
     grid = figure.subplots(2, 2, gridspec_kw={"left": 0.07, "right": 0.985, "top": 0.94, "bottom": 0.1, "hspace": 0.45})
     for condition, (label, (left, right)) in enumerate(zip(CONDITIONS.values(), grid, strict=True)):
         track = np.abs(examples["gradient"][condition, MEDIAN])
-        smoothed = np.asarray(smooth(track, 3.0))
+        smoothed = smooth(jnp.asarray(track), 3.0)
         _, magnitudes, cycles = magnitudes_of(smoothed, "periodic", 1)
         share = np.asarray(magnitudes) / np.sum(magnitudes)
         weights = frequency_weights(cycles, (FREQ_LIMIT,), 0.2)
@@ -189,7 +190,7 @@ def spectra_figure(examples: Mapping[str, np.ndarray]) -> Figure:
             cycles[0], LEAST, 100 * share * (1 - weights), color=colour, linewidth=0.9, label="of it penalised"
         )
         right.axvline(FREQ_LIMIT, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
-        loss = float(fourier_prior(track, freq_limit=FREQ_LIMIT))
+        loss = float(fourier_prior(jnp.asarray(track), freq_limit=FREQ_LIMIT))
         left.set_title(label, loc="left", fontsize=9.5, color=colour, weight="bold")
         right.set_title(f"prior loss {loss:.3f}", loc="left", fontsize=9.5, color=colour, weight="bold")
         left.set(xlim=(0, len(track)), ylim=(0, None))
