@@ -21,6 +21,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 slow-test: $(VENV)/installed

@@ -15,20 +15,27 @@ and mode never leaves the three. JAX's own rules reach the same numbers through 
 in shapes for which XLA has no fast code (on a CPU an order of magnitude slower in the second derivative).
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jaxtyping import Float
+
+from fprior.typing import AnyArray
 
 _CHANNELS_LAST = ("NWC", "WIO", "NWC")
 
 
-def conv(x: jax.Array, w: jax.Array, *, dilation: int = 1, padding: str = "valid") -> jax.Array:
+def conv(
+    x: Float[AnyArray, "B L C"], w: Float[AnyArray, "K C O"], *, dilation: int = 1, padding: str = "valid"
+) -> Float[jax.Array, "B L_out O"]:
     """Cross-correlation along the length, stride 1: what deep learning calls a convolution.
 
         y[b, l, o] = sum over k, c of  x[b, l + k * dilation - low, c] * w[k, c, o]
@@ -66,16 +73,17 @@ def conv(x: jax.Array, w: jax.Array, *, dilation: int = 1, padding: str = "valid
     return forward_p.bind(*_vary_alike(x, w), dilation=dilation, pads=pads)
 
 
-def _vary_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _vary_alike(a: AnyArray, b: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Under `jax.shard_map`, casts both to vary over the same mesh axes; the cast's transpose is the psum that
     a replicated kernel's gradient needs. A no-op elsewhere."""
     varying = [jax.typeof(array).mat.varying for array in (a, b)]
     if varying[0] == varying[1]:
         return a, b
     missing = [tuple(sorted(other - own)) for own, other in (varying, varying[::-1])]
-    return tuple(
+    first, second = (
         lax.pcast(array, axes, to="varying") if axes else array for array, axes in zip((a, b), missing, strict=True)
     )
+    return first, second
 
 
 # The three kernels in terms of XLA's convolution. `pads` and `dilation` are those of the forward pass.
@@ -108,7 +116,7 @@ def _weight_gradient_on_cpu(x: jax.Array, y: jax.Array, *, dilation: int, pads: 
         lhs, rhs = x[first:last].transpose(2, 1, 0), y[first:last].transpose(1, 0, 2)
         return lax.conv_general_dilated(lhs, rhs, (dilation,), [pads], dimension_numbers=_CHANNELS_LAST)
 
-    return sum(of(first, last) for first, last in pairwise(bounds) if last > first).transpose(1, 0, 2)
+    return reduce(add, [of(first, last) for first, last in pairwise(bounds) if last > first]).transpose(1, 0, 2)
 
 
 _PIECE, _MOST_PIECES = 2**21, 8  # elements of x (8 MB in float32); every piece is more to compile
@@ -156,8 +164,8 @@ def _fold_into_batch(a: jax.Array) -> jax.Array:
     return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
-def _batch_with_kernel(primitive: Primitive):
-    def rule(arguments, axes, **how):
+def _batch_with_kernel(primitive: Primitive) -> Callable:
+    def rule(arguments: Sequence[Any], axes: Sequence[Any], **how: Any) -> tuple[jax.Array, int]:
         a, w = arguments
         if axes[1] is None:
             a = jnp.moveaxis(a, axes[0], 0)
@@ -168,12 +176,12 @@ def _batch_with_kernel(primitive: Primitive):
     return rule
 
 
-def _one_by_one(primitive, arguments, axes, how):
+def _one_by_one(primitive: Primitive, arguments: Sequence[Any], axes: Sequence[Any], how: dict[str, Any]) -> jax.Array:
     mapped = [jnp.moveaxis(a, axis, 0) for a, axis in zip(arguments, axes, strict=True) if axis is not None]
 
-    def one(slices):
-        slices = iter(slices)
-        a, b = (a if axis is None else next(slices) for a, axis in zip(arguments, axes, strict=True))
+    def one(slices: Sequence[jax.Array]) -> jax.Array:
+        following = iter(slices)
+        a, b = (a if axis is None else next(following) for a, axis in zip(arguments, axes, strict=True))
         return primitive.bind(a, b, **how)
 
     # Slices of a loop are copies; written out, the compiler reads them in place.

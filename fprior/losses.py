@@ -4,9 +4,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.scipy.special import gammaln
+from jaxtyping import Bool, Float, Real
+
+from fprior.typing import AnyArray
 
 
-def binary_cross_entropy(logits: jax.Array, labels: jax.Array, *, class_averaged: bool = True) -> jax.Array:
+def binary_cross_entropy(
+    logits: Float[AnyArray, "B T"], labels: Real[AnyArray, "B T"], *, class_averaged: bool = True
+) -> Float[jax.Array, ""]:
     """Binary cross entropy over all examples and tasks whose label is 0 or 1.
 
         class_averaged:      mean over the classes present of (mean over that class's entries)
@@ -40,12 +45,14 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array, *, class_averaged
     return total / jnp.maximum(present, 1)
 
 
-def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Mean of the values where mask is true; 0, with zero gradient, where none is."""
+def masked_mean(values: Float[AnyArray, "*shape"], mask: Bool[AnyArray, "*shape"]) -> Float[jax.Array, ""]:
+    """Mean, a scalar, of the values where a mask of their shape is true; 0, with zero gradient, where none is."""
     return jnp.sum(jnp.where(mask, values, 0)) / jnp.maximum(jnp.sum(mask), 1).astype(values.dtype)
 
 
-def multinomial_nll(profile_logits: jax.Array, profiles: jax.Array) -> jax.Array:
+def multinomial_nll(
+    profile_logits: Float[AnyArray, "*batch O S"], profiles: Real[AnyArray, "*batch O S"]
+) -> Float[jax.Array, "*batch S"]:
     """Negative logarithm of the multinomial probability of observed profiles, given how many reads each has.
 
         −log N! + Σ_i log k_i! − Σ_i k_i log p_i,   N = Σ_i k_i,   p = softmax(logits) over the positions i
@@ -68,19 +75,25 @@ def multinomial_nll(profile_logits: jax.Array, profiles: jax.Array) -> jax.Array
     return -arrangements - jnp.sum(profiles * jax.nn.log_softmax(profile_logits, axis=-2), axis=-2)
 
 
-def _log_factorial(counts: jax.Array) -> jax.Array:
+def _log_factorial(counts: AnyArray) -> jax.Array:
     """log k!; 0 for 0 exactly, where `gammaln` is 5e-7 in float32, which the many positions without reads add up."""
     return jnp.where(counts > 0, gammaln(counts + 1), 0)
 
 
-def count_error(log_counts: jax.Array, profiles: jax.Array) -> jax.Array:
+def count_error(
+    log_counts: Float[AnyArray, "*batch S"], profiles: Real[AnyArray, "*batch O S"]
+) -> Float[jax.Array, "*batch S"]:
     """Squared error `(…, S)` of the predicted log(1 + number of reads) `(…, S)` for observed profiles `(…, O, S)`."""
-    return (log_counts - jnp.log1p(jnp.sum(profiles, axis=-2).astype(log_counts.dtype))) ** 2
+    return jnp.square(log_counts - jnp.log1p(jnp.sum(profiles, axis=-2).astype(log_counts.dtype)))
 
 
 def profile_loss(
-    profile_logits: jax.Array, log_counts: jax.Array, profiles: jax.Array, *, count_weight: float = 20.0
-) -> dict[str, jax.Array]:
+    profile_logits: Float[AnyArray, "B T O S"],
+    log_counts: Float[AnyArray, "B T S"],
+    profiles: Real[AnyArray, "B T O S"],
+    *,
+    count_weight: float = 20.0,
+) -> dict[str, Float[jax.Array, ""]]:
     """Loss of predicted profiles and read counts, averaged over examples, tasks and strands.
 
         multinomial negative log-likelihood + count_weight · (log_counts − log(1 + N))²

@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from fprior.typing import AnyArray
 
 
-def summed_logits(logits: jax.Array) -> jax.Array:
+def summed_logits(logits: Float[AnyArray, "B T"]) -> Float[jax.Array, ""]:
     """The sum of all logits `(B, T)` over tasks and examples, a scalar.
 
     Examples do not mix in a model without batch statistics, so the gradient of this sum is every example's own.
@@ -12,7 +15,7 @@ def summed_logits(logits: jax.Array) -> jax.Array:
     return jnp.sum(logits)
 
 
-def summed_tasks(logits: jax.Array) -> jax.Array:
+def summed_tasks(logits: Float[AnyArray, "B T"]) -> Float[jax.Array, " B"]:
     """The sum of all logits `(B, T)` over tasks, one scalar an example `(B,)`."""
     return jnp.sum(logits, axis=-1)
 
@@ -20,7 +23,9 @@ def summed_tasks(logits: jax.Array) -> jax.Array:
 PROFILE_WEIGHTS = ("probabilities", "log_probabilities")
 
 
-def profile_weights(profile_logits: jax.Array, weights: str = "probabilities") -> jax.Array:
+def profile_weights(
+    profile_logits: Float[AnyArray, "*batch O S"], weights: str = "probabilities"
+) -> Float[jax.Array, "*batch O S"]:
     """What `profile_objective` weighs the logits `(…, O, S)` by: their softmax, or its logarithm, without a gradient.
 
     Raises:
@@ -32,7 +37,9 @@ def profile_weights(profile_logits: jax.Array, weights: str = "probabilities") -
     return jax.lax.stop_gradient(function(profile_logits, axis=-2))
 
 
-def profile_objective(profile_logits: jax.Array, weights: str | jax.Array = "probabilities") -> jax.Array:
+def profile_objective(
+    profile_logits: Float[AnyArray, "B T O S"], weights: str | Float[AnyArray, "B T O S"] = "probabilities"
+) -> Float[jax.Array, " B"]:
     """How peaked the predicted profiles are where they are high, one scalar an example.
 
         Σ over positions, tasks, strands of  weight · (logit − mean of the logits over positions)

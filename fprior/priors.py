@@ -8,24 +8,29 @@ a valid subgradient, zero where there is nothing to improve.
 
 import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Num
 
 from fprior.spectrum import BOUNDARIES, absolute, frequency_weights, magnitudes_of
+from fprior.typing import AnyArray
 
 NORMALIZATIONS = ("paper", "reference")
 
 
-def track_of(attribution: jax.Array) -> jax.Array:
+def track_of(attribution: Num[AnyArray, "*batch L 4"]) -> Num[jax.Array, "*batch L"]:
     """The non-negative track `(..., L)` of an attribution `(..., L, 4)`: |attribution| summed over bases."""
     return jnp.sum(absolute(attribution), axis=-1)
 
 
 def fourier_prior(
-    track: jax.Array,
+    track: Float[AnyArray, "..."],
     *,
     freq_limit: float | Sequence[float],
     softness: float | None = 0.2,
@@ -33,7 +38,7 @@ def fourier_prior(
     normalization: str = "paper",
     boundary: str = "periodic",
     axes: int = 1,
-) -> jax.Array:
+) -> Float[jax.Array, "..."]:
     """Share of a track's Fourier magnitude at high frequencies, softly counted: the Fourier attribution prior.
 
         loss = 1 − Σ_{i≥1} w_i m_i / Σ_i m_i,   m = |rfft(smoothed track)|,
@@ -92,7 +97,7 @@ def fourier_prior(
     return 1 - jnp.where(has_signal, kept / jnp.where(has_signal, total, 1), 0)
 
 
-def smoothness_prior(track: jax.Array, *, axes: int = 1) -> jax.Array:
+def smoothness_prior(track: Float[AnyArray, "..."], *, axes: int = 1) -> Float[jax.Array, "..."]:
     """Total variation of a track: Σ_i |a_{i+1} − a_i|; over several axes, of all pairs of neighbours along any of them.
 
     Args:
@@ -108,10 +113,10 @@ def smoothness_prior(track: jax.Array, *, axes: int = 1) -> jax.Array:
     Source: Erion et al. 2019, as used by Tseng et al. 2020, section 8.2.
     """
     track, over = _as_float(track, "track", axes), tuple(range(-axes, 0))
-    return sum(jnp.sum(absolute(jnp.diff(track, axis=axis)), axis=over) for axis in over)
+    return reduce(add, [jnp.sum(absolute(jnp.diff(track, axis=axis)), axis=over) for axis in over])
 
 
-def sparsity_prior(track: jax.Array) -> jax.Array:
+def sparsity_prior(track: Float[AnyArray, "*batch L"]) -> Float[jax.Array, "*batch"]:
     """Minus the Gini index of a track, doubled: − Σ_ij |a_i − a_j| / (L · Σ_i a_i).
 
     Computed in O(L log L): Σ_ij |a_i − a_j| = 2 Σ_i a_i · (number below a_i − number above a_i), whose bracket
@@ -142,8 +147,9 @@ def sparsity_prior(track: jax.Array) -> jax.Array:
     return -jnp.where(nonzero, spread / (length * jnp.where(nonzero, total, 1)), 0)
 
 
-def smooth(track: jax.Array, sigma: float, axis: int = -1) -> jax.Array:
-    """Gaussian smoothing along an axis, truncated at one standard deviation, zeros beyond the ends.
+def smooth(track: Float[AnyArray, "*shape"], sigma: float, axis: int = -1) -> Float[jax.Array, "*shape"]:
+    """Gaussian smoothing of an array of any shape along an axis, cut off at one standard deviation, with zeros beyond
+    the ends.
 
     The kernel has 2·round(sigma) + 1 taps, exp(−d²/(2 sigma²)) divided by their sum. sigma = 0: unchanged.
 
@@ -152,6 +158,7 @@ def smooth(track: jax.Array, sigma: float, axis: int = -1) -> jax.Array:
     """
     if not sigma >= 0:
         raise ValueError(f"smooth_sigma (={sigma}) must be 0 (no smoothing) or positive")
+    track = jnp.asarray(track)
     if sigma == 0:
         return track
     reach = int(sigma + 0.5)
@@ -163,10 +170,10 @@ def smooth(track: jax.Array, sigma: float, axis: int = -1) -> jax.Array:
     widths[axis] = (reach, reach)
     padded = jnp.pad(track, widths)
     # A sum of shifted copies: for seven taps faster than a convolution, and its derivative is its own kind.
-    return sum(tap * lax.slice_in_dim(padded, k, k + length, axis=axis) for k, tap in enumerate(kernel))
+    return reduce(add, [tap * lax.slice_in_dim(padded, k, k + length, axis=axis) for k, tap in enumerate(kernel)])
 
 
-def _as_float(array: jax.Array, name: str, axes: int) -> jax.Array:
+def _as_float(array: AnyArray, name: str, axes: int) -> jax.Array:
     """The array in at least float32: rfft refuses half precision, and its sums would not survive it."""
     array = jnp.asarray(array)
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -180,7 +187,7 @@ def _as_float(array: jax.Array, name: str, axes: int) -> jax.Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
-def _for_each(name: str, value: float | Sequence[float], axes: int) -> tuple[float, ...]:
+def _for_each(name: str, value: Any, axes: int) -> tuple[float, ...]:
     """One value for every axis."""
     values = (value,) * axes if np.ndim(value) == 0 else tuple(value)
     if len(values) != axes:
@@ -198,7 +205,13 @@ def _unit_peak(track: jax.Array, over: tuple[int, ...]) -> jax.Array:
     return track / jnp.where(peak > 0, peak, 1)
 
 
-def _check_fourier_arguments(lengths, freq_limit, softness, normalization, boundary):
+def _check_fourier_arguments(
+    lengths: Sequence[int],
+    freq_limit: float | Sequence[float],
+    softness: float | None,
+    normalization: str,
+    boundary: str,
+) -> None:
     if math.prod(lengths) < 2:
         shape = f"length {lengths[0]}" if len(lengths) == 1 else f"positions {lengths}"
         raise ValueError(f"track has {shape}; a Fourier transform needs at least 2 positions")

@@ -5,14 +5,16 @@ a sequence depends on the key, on the sequence and on its place in the batch, an
 the batch do not matter, and fewer shuffles are the first of more.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from math import prod
 
 import jax
 import numpy as np
-from numpy.typing import ArrayLike
+from jaxtyping import Integer, Key, UInt8
 
 from fprior.sequence import ALPHABET, UNKNOWN
+from fprior.typing import AnyArray
 
 _BASES = len(ALPHABET)
 _BLOCK = 2**21  # positions that are worked on at once; 16 MB for each array of words
@@ -27,7 +29,9 @@ _TOKEN = np.uint64(7)
 _STATES = 8  # of a stretch: a token in three bits
 
 
-def dinucleotide_shuffle(tokens: ArrayLike, num_shuffles: int, *, key: jax.Array) -> np.ndarray:
+def dinucleotide_shuffle(
+    tokens: Integer[AnyArray, "*batch L"] | Sequence, num_shuffles: int, *, key: Key[jax.Array, ""]
+) -> UInt8[np.ndarray, "*batch {num_shuffles} L"]:
     """Random sequences with exactly the dinucleotide counts of each given one.
 
     A sequence is a walk over the four bases that uses up a stock of transitions; every other order that uses up the
@@ -74,7 +78,9 @@ def dinucleotide_shuffle(tokens: ArrayLike, num_shuffles: int, *, key: jax.Array
     return result.reshape(*tokens.shape[:-1], num_shuffles, length)
 
 
-def gc_background(tokens: ArrayLike, num: int, *, key: jax.Array) -> np.ndarray:
+def gc_background(
+    tokens: Integer[AnyArray, "*batch L"] | Sequence, num: int, *, key: Key[jax.Array, ""]
+) -> UInt8[np.ndarray, "*batch {num} L"]:
     """Random sequences of independent bases with the GC content of each given one.
 
         P(G) = P(C) = gc / 2,  P(A) = P(T) = (1 − gc) / 2,  gc = share of G and C among the known bases
@@ -105,7 +111,7 @@ def gc_background(tokens: ArrayLike, num: int, *, key: jax.Array) -> np.ndarray:
     return result.reshape(*tokens.shape[:-1], num, tokens.shape[-1])
 
 
-def _checked(tokens: ArrayLike, count: int, name: str, key: jax.Array) -> tuple[np.ndarray, list[int]]:
+def _checked(tokens: AnyArray | Sequence, count: int, name: str, key: jax.Array) -> tuple[np.ndarray, list[int]]:
     """The tokens as uint8, and the words of the key."""
     tokens = np.asarray(tokens)
     if tokens.dtype.kind not in "iu":
@@ -162,7 +168,7 @@ class _Walks:
         enters, leaves = known[:, 1:] & ~known[:, :-1], known[:, :-1] & ~known[:, 1:]
         stretch = np.zeros(tokens.shape, np.intp)
         np.cumsum(enters, axis=1, out=stretch[:, 1:])
-        self.stretches = stretch.max() + 1 if stretch.size else 1
+        self.stretches = int(stretch.max()) + 1 if stretch.size else 1
         state = stretch * _STATES + tokens
         source, target = state[:, :-1], tokens[:, 1:]
         self.first_state = state[:, 0]
@@ -202,8 +208,8 @@ class _Walks:
         # A base that does not occur stands below the root in every tree, by a transition that does not exist. The
         # root has no last transition within the stretch.
         at = np.indices(shape)
-        sequence, which, base = np.nonzero(numbers.sum(-1) == 0)
-        numbers[sequence, which, base, root[sequence, which]] = 1
+        sequence, stretches, base = np.nonzero(numbers.sum(-1) == 0)
+        numbers[sequence, stretches, base, root[sequence, stretches]] = 1
         numbers[*at, root, root] = 1
         self.example[*at, root, root] = -1
         self.trees = _TREES[root]

@@ -6,13 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float, Num
+
+from fprior.typing import AnyArray
 
 BOUNDARIES = ("periodic", "reflect", "taper", "cosine")
 TAPERED_SHARE = 0.1  # of the track's length, at each end
 AXES_AT_ONCE = 3  # XLA transforms no more
 
 
-def magnitudes_of(track: jax.Array, boundary: str, axes: int) -> tuple[jax.Array, jax.Array, np.ndarray]:
+def magnitudes_of(
+    track: Float[jax.Array, "..."], boundary: str, axes: int
+) -> tuple[Float[jax.Array, "*batch"], Float[jax.Array, "*batch F"], Float[np.ndarray, "{axes} F"]]:
     """Magnitudes of the Fourier components of a real track, such that their sum counts every wave once.
 
     The components at a frequency and at its negative are one wave, of one magnitude. Over several axes a real
@@ -51,15 +56,17 @@ def magnitudes_of(track: jax.Array, boundary: str, axes: int) -> tuple[jax.Array
     return constant, jnp.asarray(counts[1:], track.dtype) * magnitudes[..., 1:], cycles[:, 1:] / halves
 
 
-def frequency_weights(cycles: np.ndarray, limits: Sequence[float], softness: float | None) -> np.ndarray:
+def frequency_weights(
+    cycles: Num[np.ndarray, "n F"], limits: Sequence[float], softness: float | None
+) -> Float[np.ndarray, " F"]:
     """How far components at `cycles (n, F)` are left alone: `(F,)`, 1 up to the limits, falling beyond them.
 
     See `fprior.fourier_prior`. Distances are taken in space stretched so that the limits' ellipsoid is the ball of the
     same volume, whose radius is their geometric mean; with one axis this stretches nothing.
     """
-    limits = np.asarray(limits, float)
-    radius_limit = np.prod(limits ** (1 / len(limits)))
-    radius = np.sqrt(np.sum((cycles * (radius_limit / limits)[:, None]) ** 2, axis=0))
+    along = np.asarray(limits, float)
+    radius_limit = np.prod(along ** (1 / len(along)))
+    radius = np.sqrt(np.sum((cycles * (radius_limit / along)[:, None]) ** 2, axis=0))
     above = radius - radius_limit
     above = np.where(above > 8 * np.finfo(float).eps * radius_limit, above, 0)  # rounding puts none beyond the limit
     if softness is None:
@@ -67,9 +74,9 @@ def frequency_weights(cycles: np.ndarray, limits: Sequence[float], softness: flo
     return np.where(above > 0, 1 / (1 + above**softness), 1.0)
 
 
-def absolute(x: jax.Array) -> jax.Array:
-    """|x| of real x with derivative sign(x), 0 at 0; that of `jnp.abs` is 1 there."""
-    return x * lax.stop_gradient(jnp.sign(x))
+def absolute(x: Num[AnyArray, "*shape"]) -> Num[jax.Array, "*shape"]:
+    """|x| of real x of any shape, with derivative sign(x), 0 at 0; that of `jnp.abs` is 1 there."""
+    return lax.stop_gradient(jnp.sign(x)) * x
 
 
 def _transform(track: jax.Array, over: tuple[int, ...]) -> jax.Array:

@@ -6,10 +6,11 @@ difference between the two is in `deeplift_rules`, `deeplift_nonlinear` and `dee
 """
 
 import re
+import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -17,26 +18,49 @@ import numpy as np
 from jax import lax
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Literal
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num
 
 from fprior.attribution import deeplift_rules
 from fprior.attribution.deeplift_nonlinear import nonlinear
 from fprior.attribution.deeplift_rules import is_elementwise, is_nonlinear
 from fprior.attribution.deeplift_tape import ENDS, Node, NoRuleError, Operation, Tape
+from fprior.typing import AnyArray
 
 Rule = str | Callable[[Callable, jax.Array, jax.Array], jax.Array]
 
 RESCALE, REVEAL_CANCEL = "rescale", "reveal_cancel"
 
 
+@overload
 def deeplift(
     f: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
-    reference: jax.Array,
+    x: AnyArray,
+    reference: ArrayLike,
+    *,
+    rule: Rule | Mapping[str, Rule] = ...,
+    return_multipliers: bool = ...,
+    return_completeness: typing.Literal[False] = ...,
+) -> jax.Array: ...
+@overload
+def deeplift(
+    f: Callable[[jax.Array], jax.Array],
+    x: AnyArray,
+    reference: ArrayLike,
+    *,
+    rule: Rule | Mapping[str, Rule] = ...,
+    return_multipliers: bool = ...,
+    return_completeness: typing.Literal[True],
+) -> tuple[jax.Array, jax.Array]: ...
+def deeplift(
+    f: Callable[[jax.Array], jax.Array],
+    x: Float[AnyArray, " B *shape"],
+    reference: Num[ArrayLike, "..."],
     *,
     rule: Rule | Mapping[str, Rule] = RESCALE,
     return_multipliers: bool = False,
     return_completeness: bool = False,
-) -> Any:
+) -> Float[jax.Array, " B *shape"] | tuple[Float[jax.Array, " B *shape"], Float[jax.Array, " B"]]:
     """What each element of x contributes to f(x) − f(reference), by DeepLIFT.
 
         contribution = multiplier · (x − reference),    Σ contributions of an example = f(x) − f(reference)
@@ -202,7 +226,7 @@ class _Walk:
     def run(self, program: Any, constants: Sequence[Any], operands: Sequence[Any], place: _Place) -> list[Any]:
         known = dict(zip([*program.constvars, *program.invars], [*constants, *operands], strict=True))
 
-        def read(variable):
+        def read(variable: Any) -> Any:
             return variable.val if isinstance(variable, Literal) else known[variable]
 
         for equation in _needed(program):
@@ -239,7 +263,7 @@ class _Walk:
             other = jax.make_jaxpr(function)(*[o.value if isinstance(o, Node) else o for o in operands])
             return self.run(other.jaxpr, other.consts, operands, own)
 
-        def bind(*given) -> Any:
+        def bind(*given: Any) -> Any:
             if name in _CALLS:
                 return _evaluate(equation, given, program)[0]
             return equation.primitive.bind(*given, **equation.params)
@@ -268,7 +292,7 @@ class _Walk:
             raise error("of length 0")
         body, first, last = params["jaxpr"], params["num_consts"], params["num_consts"] + params["num_carry"]
         constants, carry, xs = operands[:first], operands[first:last], operands[last:]
-        rows = [None] * params["length"]
+        rows: list[Sequence[Any]] = [()] * params["length"]
         for i in reversed(range(len(rows))) if params["reverse"] else range(len(rows)):
             here = [self._moved(lambda x, i=i: lax.index_in_dim(x, i, keepdims=False), [x], error) for x in xs]
             results = self.run(body.jaxpr, body.consts, [*constants, *carry, *here], place)
@@ -282,7 +306,7 @@ class _Walk:
         while True:
             (again,) = self.run(condition.jaxpr, condition.consts, [*operands[:first], *carry], place)
             if not _steering(again, error, "whose number of rounds"):
-                return carry
+                return list(carry)
             carry = self.run(body.jaxpr, body.consts, [*operands[first:last], *carry], place)
 
     def _cond(self, params: Mapping[str, Any], operands: Sequence[Any], place: _Place, error: Callable) -> list:
@@ -300,7 +324,7 @@ class _Walk:
             raise error("over an argmax of the input")
         at, ref = (function(*[getattr(o, e) if isinstance(o, Node) else o for o in operands]) for e in ENDS)
 
-        def track(*tracks):
+        def track(*tracks: jax.Array) -> jax.Array:
             given = iter(tracks)
             return function(*[next(given) if isinstance(o, Node) else jnp.zeros_like(tracks[0]) for o in operands])
 

@@ -49,7 +49,7 @@ def reduce_maximum(op: Operation) -> Node:
     axes = op.params["axes"]
     kept = [axis for axis in range(op.nodes()[0].value.ndim) if axis not in axes]
 
-    def candidates(array, filling):
+    def candidates(array: jax.Array, filling: float) -> jax.Array:
         array = array.transpose(*axes, *kept)
         return array.reshape(-1, *array.shape[len(axes) :])
 
@@ -61,7 +61,7 @@ def window_maximum(op: Operation) -> Node:
     pads = [(*pad, inner - 1) for pad, inner in zip(op.params["padding"], op.params["base_dilation"], strict=True)]
     windows = op.both()[0].shape
 
-    def candidates(array, filling):
+    def candidates(array: jax.Array, filling: float) -> jax.Array:
         padded = lax.pad(array, jnp.asarray(filling, array.dtype), pads)
         starts = [[at * d for at, d in zip(offset, dilation, strict=True)] for offset in np.ndindex(*size)]
         reach = [(count - 1) * stride + 1 for count, stride in zip(windows, strides, strict=True)]
@@ -94,6 +94,7 @@ def argmax(op: Operation) -> Node:
 def of_index(op: Operation) -> Node:
     """What may be done to an argmax of the input: move it, and compare it with a range."""
     (at, ref), (node, *more) = op.both(), op.nodes()
+    assert node.choice is not None, "an index has one"
     same = op.name in ("copy", "stop_gradient") or (
         op.name == "convert_element_type" and jnp.issubdtype(op.params["new_dtype"], jnp.integer)
     )
@@ -114,12 +115,13 @@ _MOVES = {"broadcast_in_dim", "expand_dims", "reshape", "rev", "slice", "squeeze
 def _one_hot(op: Operation, node: Node, at: jax.Array, ref: jax.Array) -> Node:
     """argmax(x) == range along its axis: 1 at i and no longer at j. What decides is xᵢ − xⱼ; its change is > 0."""
     (other,) = (operand for operand in op.operands if not isinstance(operand, Node))
+    assert node.choice is not None, "an index has one"
     choice, shape = node.choice, node.choice.source.value.shape
     windows = np.delete(shape, choice.axis)
     of_window = np.expand_dims(np.arange(windows.prod()).reshape(windows), choice.axis)
     along = np.expand_dims(np.arange(shape[choice.axis]), [a for a in range(len(shape)) if a != choice.axis])
 
-    def equal(a, b):
+    def equal(a: np.ndarray, b: np.ndarray) -> bool:
         return np.array_equal(np.broadcast_to(a, shape), np.broadcast_to(b, shape))
 
     known = at.shape == shape and not isinstance(other, jax.core.Tracer)
@@ -130,7 +132,7 @@ def _one_hot(op: Operation, node: Node, at: jax.Array, ref: jax.Array) -> Node:
     gap = jnp.sum(swap * (source.value - source.reference), choice.axis, keepdims=True)
     scale = swap / jnp.where(gap == 0, 1, gap)
 
-    def function(track):
+    def function(track: jax.Array) -> jax.Array:
         return scale * jnp.sum(swap * track, choice.axis, keepdims=True)
 
     return replace(op.tape.general(at, ref, function, [source]), choice=choice)
@@ -151,7 +153,7 @@ def chosen(op: Operation, which: Node, other: jax.Array, source: Node, choice: C
     lower = sign * jnp.minimum(sign * out, sign * out_ref)
     rest = swap * (lower - other) / jnp.where(gap == 0, 1, gap)
 
-    def function(track):
+    def function(track: jax.Array) -> jax.Array:
         return shares * track + rest * jnp.sum(swap * track, axis, keepdims=True)
 
     return op.tape.linear(*op.both(), function, [source], sums=True)

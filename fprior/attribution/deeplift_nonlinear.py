@@ -6,7 +6,7 @@ g at both, and the parameters of the primitive.
 Source: Shrikumar, Greenside and Kundaje, ICML 2017, sections 3.5.1 (Rescale) and 3.5.2 (RevealCancel).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from fprior.attribution.deeplift_tape import ENDS, Node, Operation
+
+Params = Mapping[str, Any]  # of a primitive
 
 
 def _derivative(g: Callable, point: jax.Array) -> jax.Array:
@@ -23,7 +25,9 @@ def _derivative(g: Callable, point: jax.Array) -> jax.Array:
 def _quotient(near: Callable, derivative: Callable = _derivative) -> Callable:
     """(g(at) − g(ref)) / (at − ref), but the derivative half way where |at − ref| ≤ near(ε, at, ref)."""
 
-    def secant(g, at, ref, g_at, g_ref, params):
+    def secant(
+        g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params
+    ) -> jax.Array:
         close = (at == ref) | (jnp.abs(at - ref) <= near(float(jnp.finfo(at.dtype).eps), at, ref))
         # Either branch is finite also where it is not taken, or its derivative would be NaN there.
         run = jnp.where(close, 1, at - ref)
@@ -50,7 +54,9 @@ _unknown = _quotient(lambda eps, at, ref: 16 * eps * jnp.maximum(jnp.abs(at), jn
 # Forms without a small denominator.
 
 
-def _integer_pow(g, at, ref, g_at, g_ref, params):
+def _integer_pow(
+    g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params
+) -> jax.Array:
     """(bⁿ − aⁿ)/(b − a) = Σ bᵏ·aⁿ⁻¹⁻ᵏ; for n < 0 that of |n|, times −aⁿ·bⁿ."""
     total, power = jnp.zeros_like(at), jnp.ones_like(at)
     for _ in range(abs(params["y"])):
@@ -58,15 +64,15 @@ def _integer_pow(g, at, ref, g_at, g_ref, params):
     return total if params["y"] >= 0 else -total * g_at * g_ref
 
 
-def _square(g, at, ref, g_at, g_ref, params):
+def _square(g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params) -> jax.Array:
     return at + ref
 
 
-def _sqrt(g, at, ref, g_at, g_ref, params):
+def _sqrt(g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params) -> jax.Array:
     return 1 / (g_at + g_ref)
 
 
-def _rsqrt(g, at, ref, g_at, g_ref, params):
+def _rsqrt(g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params) -> jax.Array:
     return -((g_at * g_ref) ** 2) / (g_at + g_ref)
 
 
@@ -99,6 +105,7 @@ def _slope(op: Operation, g: Callable, node: Node, g_at: jax.Array, g_ref: jax.A
     not_everywhere = op.name in _NOT_EVERYWHERE or (op.name == "integer_pow" and op.params["y"] < 0)
     if op.rule == "rescale" or not_everywhere:
         return secant(g, at, ref, g_at, g_ref, op.params)
+    assert node.delta is not None, "RevealCancel has pairs"
     with_up, with_down = (ref + part for part in node.delta)
     g_up, g_down = g(with_up), g(with_down)
     # ½·(g(ref + Δ⁺) − g(ref)) + ½·(g(ref + Δ⁻ + Δ⁺) − g(ref + Δ⁻)), over Δ⁺; then the same with Δ⁻ and Δ⁺ exchanged.
@@ -114,7 +121,7 @@ def nonlinear(op: Operation) -> Node:
         raise op.error("of integers that depend on the input")
     results = op.both()
 
-    def alone(place, operands):
+    def alone(place: int, operands: Sequence[Any]) -> Callable:
         return lambda z: op.bind(*[z if i == place else operand for i, operand in enumerate(operands)])
 
     if len(places) == 1:

@@ -97,7 +97,7 @@ def _linear(moved: Sequence[int] | None, *, sums: bool = False) -> Callable:
         several = isinstance(at, list | tuple)
 
         def track_of(output: int | None) -> Callable:
-            def function(*tracks):
+            def function(*tracks: jax.Array) -> Any:
                 given = iter(tracks)
                 result = op.bind(
                     *[
@@ -157,7 +157,7 @@ def _clamp(op: Operation) -> Any:
 def _product(op: Operation) -> Any:
     """One factor after the other."""
 
-    def function(x):
+    def function(x: jax.Array) -> jax.Array:
         for axis in op.params["axes"]:
             x = reduce(jnp.multiply, [lax.index_in_dim(x, i, axis) for i in range(x.shape[axis])])
         return x.squeeze(op.params["axes"])
@@ -168,7 +168,7 @@ def _product(op: Operation) -> Any:
 def _cumulative_product(op: Operation) -> Any:
     axis, backwards = op.params["axis"], op.params["reverse"]
 
-    def function(x):
+    def function(x: jax.Array) -> jax.Array:
         slices = [lax.index_in_dim(x, i, axis) for i in range(x.shape[axis])]
         partial = list(accumulate(slices[::-1] if backwards else slices, jnp.multiply))
         return jnp.concatenate(partial[::-1] if backwards else partial, axis)
@@ -182,7 +182,7 @@ def _cumulative(function: Callable, nothing: float) -> Callable:
     def rule(op: Operation) -> Any:
         axis = op.params["axis"]
 
-        def prefixes(x):
+        def prefixes(x: jax.Array) -> jax.Array:
             places = jnp.arange(x.shape[axis])
             inside = (places >= places[:, None]) if op.params["reverse"] else (places <= places[:, None])
             x = jnp.moveaxis(x, axis, -1)
@@ -294,13 +294,13 @@ def _derivative_of(function: Callable, values: Sequence[Any], references: Sequen
     """The rule "linear": the derivative, which is the same everywhere."""
     places = [i for i, value in enumerate(values) if jnp.issubdtype(jnp.result_type(value), jnp.floating)]
 
-    def of_floating(*given):
+    def of_floating(*given: Any) -> Any:
         operands = list(values)
         for place, value in zip(places, given, strict=True):
             operands[place] = value
         return function(*operands)
 
-    def push(*changes):
+    def push(*changes: Any) -> Any:
         return jax.jvp(of_floating, tuple(values[i] for i in places), tuple(changes[i] for i in places))[1]
 
     return push
@@ -312,7 +312,7 @@ def _of_user(op: Operation, rule: Callable) -> Any:
     push = rule(op.bind, values, references)
 
     def track_of(output: int | None) -> Callable:
-        def function(*tracks):
+        def function(*tracks: jax.Array) -> Any:
             given = iter(tracks)
             result = push(*[next(given) if isinstance(o, Node) else _zeros(op, o) for o in op.operands])
             return result if output is None else result[output]

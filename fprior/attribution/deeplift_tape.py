@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Track = tuple[jax.Array, ...]  # one array, or a pair
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -51,10 +53,13 @@ class Node:
     value: jax.Array
     reference: jax.Array
     slot: int | None
-    delta: tuple[jax.Array, jax.Array] | None = None
+    delta: Track | None = None
     raw: bool = False
     path: tuple[str, ...] = ()
     choice: Choice | None = None
+
+
+Step = Callable[..., Track]  # from the sources' tracks to the result's
 
 
 class Tape:
@@ -69,10 +74,10 @@ class Tape:
     def __init__(self, value: jax.Array, reference: jax.Array, pairs: bool):
         self.pairs = pairs
         self.dtype = value.dtype
-        self._steps: list[tuple[Callable, list[int]]] = []
+        self._steps: list[tuple[Step, list[int]]] = []
         self.input = Node(value, reference, 0, self._first(value - reference) if pairs else None, raw=pairs)
 
-    def _first(self, change: jax.Array) -> tuple[jax.Array, ...]:
+    def _first(self, change: jax.Array) -> Track:
         return (change, jnp.zeros_like(change)) if self.pairs else (change,)
 
     def multipliers(self, node: Node) -> jax.Array:
@@ -85,7 +90,7 @@ class Tape:
             tracks = [self._first(change)]
             for step, sources in self._steps:
                 tracks.append(step(*[tracks[slot] for slot in sources]))
-            return _total(tracks[node.slot])
+            return _total(tracks[_slot(node)])
 
         change = jax.ShapeDtypeStruct(self.input.value.shape, self.input.value.dtype)
         return jax.linear_transpose(track, change)(jnp.ones_like(node.value))[0]
@@ -108,13 +113,13 @@ class Tape:
         at, ref = self.ends(operand)
         return 0.5 * at + 0.5 * ref if isinstance(operand, Node) else at
 
-    def record(self, value, reference, step: Callable, sources: Sequence[Node], raw: bool = False) -> Node:
+    def record(self, value: Any, reference: Any, step: Step, sources: Sequence[Node], raw: bool = False) -> Node:
         """`step` maps the sources' tracks, tuples of one array or two, linearly to the result's."""
         delta = step(*[source.delta for source in sources]) if self.pairs else None
         return Node(value, reference, self._add(step, sources), delta, raw)
 
-    def _add(self, step: Callable, sources: Sequence[Node]) -> int:
-        self._steps.append((step, [source.slot for source in sources]))
+    def _add(self, step: Step, sources: Sequence[Node]) -> int:
+        self._steps.append((step, [_slot(source) for source in sources]))
         return len(self._steps)
 
     def joined(self, node: Node) -> Node:
@@ -125,7 +130,7 @@ class Tape:
         change = jnp.where(at == ref, 0, at - ref)  # both may be −∞, where a mask put it
         weight = _share_of_positive(change)
 
-        def step(track):
+        def step(track: Track) -> Track:
             whole = track[0] + track[1]
             return weight * whole, (1 - weight) * whole
 
@@ -136,7 +141,7 @@ class Tape:
     def _terms(self, nodes: Sequence[Node]) -> list[Node]:
         return [self.joined(node) if node.raw else node for node in nodes]
 
-    def linear(self, value, reference, function: Callable, sources: Sequence[Node], *, sums: bool) -> Node:
+    def linear(self, value: Any, reference: Any, function: Callable, sources: Sequence[Node], *, sums: bool) -> Node:
         """The track function(*tracks), for a linear function with coefficients ≥ 0.
 
         sums=False: every element of the result is one element of one source, as in a reshape.
@@ -144,12 +149,12 @@ class Tape:
         if sums or len(sources) > 1:
             sources = self._terms(sources)
 
-        def step(*tracks):
+        def step(*tracks: Track) -> Track:
             return tuple(function(*parts) for parts in zip(*tracks, strict=True))
 
         return self.record(value, reference, step, sources, raw=any(source.raw for source in sources))
 
-    def elementwise(self, value, reference, parts: Sequence[tuple[Node, Any]], *, raw: bool = False) -> Node:
+    def elementwise(self, value: Any, reference: Any, parts: Sequence[tuple[Node, Any]], *, raw: bool = False) -> Node:
         """The track Σ slope · track over parts (node, slope); with pairs, a slope may be one too, for Δ⁺ and Δ⁻.
 
         A negative slope makes a positive part negative, so it exchanges the two.
@@ -162,10 +167,10 @@ class Tape:
         slopes = [slope for _, slope in parts]
         shape, dtype = jnp.shape(value), self.track_dtype(value)
 
-        def times(slope, track):
+        def times(slope: Any, track: jax.Array) -> jax.Array:
             return jnp.broadcast_to(jnp.asarray(slope, dtype) * track.astype(dtype), shape)
 
-        def step(*tracks):
+        def step(*tracks: Track) -> Track:
             if not self.pairs:
                 return (_total([times(slope, track) for slope, (track,) in zip(slopes, tracks, strict=True)]),)
             positive, negative = [], []
@@ -177,7 +182,7 @@ class Tape:
 
         return self.record(value, reference, step, nodes, raw)
 
-    def weighted(self, value, reference, parts: Sequence[tuple[Callable, Node, jax.Array]]) -> Node:
+    def weighted(self, value: Any, reference: Any, parts: Sequence[tuple[Callable, Node, jax.Array]]) -> Node:
         """The track Σ function(track, weights) over parts: the Linear rule, terms sorted by the sign of weight · Δ.
 
         Source: Shrikumar, Greenside and Kundaje 2017, section 3.5.1 and appendix B.
@@ -185,7 +190,7 @@ class Tape:
         nodes = [self.joined(node) for _, node, _ in parts]
         functions = [(function, weights) for function, _, weights in parts]
 
-        def step(*tracks):
+        def step(*tracks: Track) -> Track:
             if not self.pairs:
                 return (_total([f(track, weights) for (f, weights), (track,) in zip(functions, tracks, strict=True)]),)
             positive, negative = [], []
@@ -197,16 +202,16 @@ class Tape:
 
         return self.record(value, reference, step, nodes)
 
-    def general(self, value, reference, function: Callable, sources: Sequence[Node]) -> Node:
+    def general(self, value: Any, reference: Any, function: Callable, sources: Sequence[Node]) -> Node:
         """The track function(*tracks), for any linear function; what it makes of Δ⁺ and Δ⁻ is sorted by sign."""
         sources = self._terms(sources)
 
-        def both(tracks):
+        def both(tracks: Sequence[Any]) -> list[jax.Array]:
             return [function(*parts) for parts in zip(*tracks, strict=True)]
 
         shares = [_share_of_positive(part) for part in both([s.delta for s in sources])] if self.pairs else []
 
-        def step(*tracks):
+        def step(*tracks: Track) -> Track:
             parts = both(tracks)
             if not self.pairs:
                 return tuple(parts)
@@ -214,6 +219,11 @@ class Tape:
             return up, _total([(1 - share) * part for share, part in zip(shares, parts, strict=True)])
 
         return self.record(value, reference, step, sources)
+
+
+def _slot(node: Node) -> int:
+    assert node.slot is not None, "an index has no track; the rules let none come here"
+    return node.slot
 
 
 def _total(terms: Sequence[jax.Array]) -> jax.Array:

@@ -1,33 +1,63 @@
 """DeepSHAP: DeepLIFT averaged over several references, and the scores that other bases would have had."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, jaxprs_in_params
+from jaxtyping import Float, Key, Num
 
-from fprior.attribution.deeplift import deeplift
+from fprior.attribution.deeplift import Rule, deeplift
 from fprior.sequence import UNKNOWN, one_hot
 from fprior.shuffle import dinucleotide_shuffle, gc_background
+from fprior.typing import AnyArray
 
 REFERENCES = ("shuffle", "gc", "zeros")
 
 
+@overload
 def deepshap(
     f: Callable[..., jax.Array],
-    x: jax.Array,
+    x: AnyArray,
     *arguments: Any,
-    references: str | jax.Array = "shuffle",
+    references: str | AnyArray = ...,
+    num_references: int = ...,
+    key: jax.Array | None = ...,
+    hypothetical: bool = ...,
+    rule: Rule | Mapping[str, Rule] = ...,
+    pairs_per_call: int | None = ...,
+    memory_budget: float = ...,
+    return_completeness: Literal[False] = ...,
+) -> jax.Array: ...
+@overload
+def deepshap(
+    f: Callable[..., jax.Array],
+    x: AnyArray,
+    *arguments: Any,
+    references: str | AnyArray = ...,
+    num_references: int = ...,
+    key: jax.Array | None = ...,
+    hypothetical: bool = ...,
+    rule: Rule | Mapping[str, Rule] = ...,
+    pairs_per_call: int | None = ...,
+    memory_budget: float = ...,
+    return_completeness: Literal[True],
+) -> tuple[jax.Array, jax.Array]: ...
+def deepshap(
+    f: Callable[..., jax.Array],
+    x: Float[AnyArray, "B L 4"],
+    *arguments: Any,
+    references: str | Num[AnyArray, "G L 4"] | Num[AnyArray, "B G L 4"] = "shuffle",
     num_references: int = 10,
-    key: jax.Array | None = None,
+    key: Key[jax.Array, ""] | None = None,
     hypothetical: bool = True,
-    rule: str | Mapping[str, Any] = "rescale",
+    rule: Rule | Mapping[str, Rule] = "rescale",
     pairs_per_call: int | None = None,
     memory_budget: float = 2e9,
     return_completeness: bool = False,
-) -> Any:
+) -> Float[jax.Array, "B L 4"] | tuple[Float[jax.Array, "B L 4"], Float[jax.Array, " B"]]:
     """DeepLIFT contributions of one-hot sequences, averaged over G references each.
 
         contributions[b, l]   = mean over g of  m_g[b, l] · (x[b, l] − r_g[b, l])
@@ -101,7 +131,9 @@ def deepshap(
     return (scores, error) if return_completeness else scores
 
 
-def make_references(x: jax.Array, how: str, *, num_references: int = 10, key: jax.Array | None = None) -> jax.Array:
+def make_references(
+    x: Float[AnyArray, "B L 4"], how: str, *, num_references: int = 10, key: Key[jax.Array, ""] | None = None
+) -> Float[jax.Array, "B G L 4"]:
     """References `(B, G, L, 4)` of one-hot x `(B, L, 4)`, made in one of the ways of `deepshap`.
 
     Unknown bases, which are all-zero rows, stay where they are.
@@ -150,5 +182,6 @@ def _bytes(jaxpr: Jaxpr) -> int:
         inner = list(jaxprs_in_params(equation.params))
         total += sum(map(_bytes, inner))
         if not inner:
-            total += sum(out.aval.size * out.aval.dtype.itemsize for out in equation.outvars)
+            shapes: list[Any] = [out.aval for out in equation.outvars]
+            total += sum(shape.size * shape.dtype.itemsize for shape in shapes)
     return total

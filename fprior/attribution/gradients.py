@@ -2,20 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Key
+
+from fprior.typing import AnyArray
 
 
+@overload
 def input_gradient(
     objective: Callable[[jax.Array], Any],
-    x: jax.Array,
+    x: AnyArray,
+    *,
+    times_input: bool = ...,
+    centred: bool = ...,
+    has_aux: Literal[False] = ...,
+) -> jax.Array: ...
+@overload
+def input_gradient(
+    objective: Callable[[jax.Array], tuple[Any, Any]],
+    x: AnyArray,
+    *,
+    times_input: bool = ...,
+    centred: bool = ...,
+    has_aux: Literal[True],
+) -> tuple[jax.Array, Any]: ...
+def input_gradient(
+    objective: Callable[[jax.Array], Any],
+    x: Float[AnyArray, "*shape"],
     *,
     times_input: bool = True,
     centred: bool = False,
     has_aux: bool = False,
-) -> Any:
+) -> Float[jax.Array, "*shape"] | tuple[Float[jax.Array, "*shape"], Any]:
     """The gradient of a scalar objective with respect to x, times x by default.
 
         ∂ objective(x) / ∂x · x
@@ -61,5 +82,10 @@ class GradientTimesInput:
 
     centred: bool = True
 
-    def __call__(self, f: Callable[[jax.Array], jax.Array], x: jax.Array, key: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self,
+        f: Callable[[jax.Array], jax.Array],
+        x: Float[AnyArray, " n *shape"],
+        key: Key[jax.Array, ""] | None = None,
+    ) -> Float[jax.Array, " n *shape"]:
         return input_gradient(lambda x: jnp.sum(f(x)), x, centred=self.centred)

@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Float
+
+from fprior.typing import AnyArray
 
 _BASES = 4
 
@@ -29,12 +32,12 @@ class Local(NamedTuple):
 
 def in_silico_mutagenesis(
     f: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
+    x: Float[AnyArray, "B L 4"],
     *,
     batch_size: int = 256,
     centred: bool = True,
     local: Local | tuple | None = None,
-) -> jax.Array:
+) -> Float[jax.Array, "B L 4"]:
     """The change of f by each substitution of a single base.
 
         score[n, l, b] = f(x[n] with base b at position l) − f(x[n]),   less its mean over b by default

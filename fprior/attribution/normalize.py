@@ -2,9 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from fprior.typing import AnyArray
 
 
-def normalize_first_layer(kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
+def normalize_first_layer(
+    kernel: Float[AnyArray, "*taps C O"], bias: Float[AnyArray, " O"]
+) -> tuple[Float[jax.Array, "*taps C O"], Float[jax.Array, " O"]]:
     """The same convolution on one-hot sequences, with weights that sum to zero over the bases at each tap.
 
         kernel′[k, b, o] = kernel[k, b, o] − m[k, o],   bias′[o] = bias[o] + Σ over k of m[k, o],

@@ -5,25 +5,50 @@ independently, and return attributions of x's shape. They are ordinary JAX compu
 differentiated with respect to anything that f closes over.
 """
 
+import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun, jaxprs_in_params, primitives
+from jax.typing import ArrayLike
+from jaxtyping import Float, Num, PRNGKeyArray
+
+from fprior.typing import AnyArray
 
 
+@overload
 def integrated_gradients(
     f: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
-    reference: jax.Array,
+    x: AnyArray,
+    reference: ArrayLike,
+    *,
+    steps: int = ...,
+    times_input: bool = ...,
+    return_completeness: typing.Literal[False] = ...,
+) -> jax.Array: ...
+@overload
+def integrated_gradients(
+    f: Callable[[jax.Array], jax.Array],
+    x: AnyArray,
+    reference: ArrayLike,
+    *,
+    steps: int = ...,
+    times_input: bool = ...,
+    return_completeness: typing.Literal[True],
+) -> tuple[jax.Array, jax.Array]: ...
+def integrated_gradients(
+    f: Callable[[jax.Array], jax.Array],
+    x: Float[AnyArray, " B *shape"],
+    reference: Num[ArrayLike, "..."],
     *,
     steps: int = 50,
     times_input: bool = True,
     return_completeness: bool = False,
-) -> Any:
+) -> Float[jax.Array, " B *shape"] | tuple[Float[jax.Array, " B *shape"], Float[jax.Array, " B"]]:
     """The gradient averaged over the straight path from a reference to x, times their difference by default.
 
         (x − reference) · ∫₀¹ f′(reference + α (x − reference)) dα ;   the sum is f(x) − f(reference)
@@ -73,13 +98,13 @@ def integrated_gradients(
 
 def expected_gradients(
     f: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
-    references: jax.Array,
+    x: Float[AnyArray, " B *shape"],
+    references: Num[AnyArray, " R *shape"] | Num[AnyArray, "B R *shape"],
     *,
-    key: jax.Array,
+    key: PRNGKeyArray,
     samples: int,
     times_input: bool = True,
-) -> jax.Array:
+) -> Float[jax.Array, " B *shape"]:
     """Integrated gradients averaged over references, by random points on the paths from them.
 
         E over reference, α of  (x − reference) · f′(reference + α (x − reference)),  α uniform in 0 … 1
@@ -135,13 +160,13 @@ def expected_gradients(
 
 def smooth_grad(
     f: Callable[[jax.Array], jax.Array],
-    x: jax.Array,
+    x: Float[AnyArray, " B *shape"],
     *,
-    key: jax.Array,
+    key: PRNGKeyArray,
     samples: int,
     noise: float,
     times_input: bool = True,
-) -> jax.Array:
+) -> Float[jax.Array, " B *shape"]:
     """The gradient averaged over noisy copies of x, times x by default.
 
         x · E over ε of f′(x + noise · ε),  ε standard normal
@@ -173,7 +198,9 @@ def smooth_grad(
     return average * x if times_input else average
 
 
-def guided_backprop(f: Callable[[jax.Array], jax.Array], x: jax.Array, *, times_input: bool = True) -> jax.Array:
+def guided_backprop(
+    f: Callable[[jax.Array], jax.Array], x: Float[AnyArray, " B *shape"], *, times_input: bool = True
+) -> Float[jax.Array, " B *shape"]:
     """The gradient with every ReLU passing back only what is positive, times x by default.
 
         backward through z → max(z, 0):   ct · [z > 0] · [ct > 0]
@@ -213,7 +240,7 @@ def guided_backprop(f: Callable[[jax.Array], jax.Array], x: jax.Array, *, times_
     return gradient * x if times_input else gradient
 
 
-def _floating(x: jax.Array) -> jax.Array:
+def _floating(x: AnyArray) -> jax.Array:
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x ({x.dtype}) must be floating to have a gradient; pass x.astype(jnp.float32)")
@@ -285,7 +312,7 @@ def _as_values(arrays: Any) -> list[_Value]:
 class _GuidedReLU:
     """Evaluates a jaxpr with each ReLU in it replaced; `found` counts them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.found = 0
 
     def evaluate(self, jaxpr: Jaxpr, consts: list[_Value], arguments: list[_Value]) -> list[_Value]:
@@ -376,7 +403,7 @@ def _bind(jaxpr: Jaxpr, eqn: JaxprEqn, inputs: list[_Value]) -> list:
 
 def _rectified(eqn: JaxprEqn, inputs: list[_Value]) -> Any:
     """z, if the equation is max(z, 0), where(z > 0, z, 0) or z · (z > 0) of floating z; else None."""
-    out = eqn.outvars[0].aval
+    out = _aval(eqn.outvars[0])
     z = None
     if eqn.primitive is primitives.max_p:
         z = next((value.array for value, other in (inputs, inputs[::-1]) if other.is_zero and not value.is_zero), None)
@@ -402,10 +429,16 @@ def _described(eqn: JaxprEqn, inputs: list[_Value], result: Any) -> _Value:
         return _Value(result, value.is_zero, value.sign_of if converted else None, value.positive)
     if eqn.primitive in _GREATER + _LESS:
         greater = eqn.primitive in _GREATER
-        for z, bound, positive in ((*inputs, greater), (*inputs[::-1], not greater)):
+        first, second = inputs
+        for z, bound, positive in ((first, second, greater), (second, first, not greater)):
             if bound.is_zero and not z.is_zero:
                 return _Value(result, sign_of=z.array, positive=positive)
     return _Value(result)
+
+
+def _aval(variable: Any) -> Any:
+    """Its shape and dtype; JAX's own annotation promises less."""
+    return variable.aval
 
 
 def _made_of_extrema(jaxpr: Jaxpr) -> bool:
@@ -422,7 +455,7 @@ def _has_relu(jaxpr: Jaxpr) -> bool:
         any(map(_has_relu, jaxprs_in_params(eqn.params)))
         or (
             eqn.primitive is primitives.max_p
-            and jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
+            and jnp.issubdtype(_aval(eqn.outvars[0]).dtype, jnp.floating)
             and any(isinstance(atom, Literal) and np.all(np.asarray(atom.val) == 0) for atom in eqn.invars)
         )
         for eqn in jaxpr.eqns

@@ -160,7 +160,8 @@ def _scan(
     excluded: Loci | None,
     max_unknown: float,
 ) -> _Scan:
-    gc, found, counts = np.empty(len(starts)), [], Counter()
+    gc, found = np.empty(len(starts)), []
+    counts: Counter[str] = Counter()
     for name in np.unique(chromosomes).tolist():
         here, near = chromosomes == name, peaks.chromosome == name
         tokens = genome.tokens(name, 0, genome.lengths.get(name, 0))  # raises for an unknown name
@@ -171,15 +172,16 @@ def _scan(
         grid, grid_gc, drops = background_candidates(tokens, width, blocked_starts, blocked_ends, max_unknown, there)
         found.append((np.full(len(grid), name), grid, grid_gc))
         counts.update(candidates=len(tokens) // width, **drops)
-    return _Scan(gc, *(np.concatenate(values) for values in zip(*found, strict=True)), counts)
+    names, grids, grids_gc = (np.concatenate(values) for values in zip(*found, strict=True))
+    return _Scan(gc, names, grids, grids_gc, counts)
 
 
 def _within_one_split(scan: _Scan, width: int, split_windows: SplitWindows) -> tuple[_Scan, np.ndarray]:
     """The candidates that touch one split, and their splits `(n,)`."""
     split, crosses = split_windows(scan.chromosome, scan.start, scan.start + width)
     scan.counts["touches two splits"] = int(crosses.sum())
-    arrays = (values[~crosses] for values in (scan.chromosome, scan.start, scan.gc))
-    return _Scan(scan.positive_gc, *arrays, scan.counts), split[~crosses]
+    chromosome, start, gc = (values[~crosses] for values in (scan.chromosome, scan.start, scan.gc))
+    return _Scan(scan.positive_gc, chromosome, start, gc, scan.counts), split[~crosses]
 
 
 def _chosen(scan: _Scan, split: np.ndarray, matched: np.ndarray) -> Background:

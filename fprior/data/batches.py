@@ -24,6 +24,7 @@ from fprior.data.permutation import permuted_index
 from fprior.data.splits import SPLITS
 from fprior.errors import InputError
 from fprior.sequence import one_hot, reverse_complement_tokens
+from fprior.typing import AnyArray
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class BatchPlan:
     output_length: int = 0
     layout: TrackLayout | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.input_length + 2 * self.jitter > self.window:
             raise InputError(
                 f"input_length (={self.input_length}) and twice the jitter (={self.jitter}) exceed the data set's"
@@ -79,8 +80,8 @@ class BatchPlan:
 class Pools(NamedTuple):
     """The loci that training draws from, as indices into the data set's."""
 
-    positives: jax.Array  # (P,) int32
-    negatives: jax.Array  # (M,) int32
+    positives: AnyArray  # (P,) int32
+    negatives: AnyArray  # (M,) int32
 
 
 class Examples(NamedTuple):
@@ -96,10 +97,10 @@ class Examples(NamedTuple):
 class Windows(NamedTuple):
     """What was drawn and gathered for one batch, opposite strands not yet added; positives first."""
 
-    tokens: jax.Array  # (n, L) uint8
-    labels: jax.Array  # (n, T) int8
-    locus: jax.Array  # (n,) int32
-    counts: jax.Array | None = None  # (n, O, columns), unsigned
+    tokens: AnyArray  # (n, L) uint8
+    labels: AnyArray  # (n, T) int8
+    locus: AnyArray  # (n,) int32
+    counts: AnyArray | None = None  # (n, O, columns), unsigned
 
 
 class Batch(NamedTuple):
@@ -122,7 +123,8 @@ def pools_of(dataset: Dataset, split: int) -> Pools:
     Raises:
       InputError: the split has no positives or no negatives.
     """
-    pools = Pools(*(dataset.select(split, positive=positive).astype(np.int32) for positive in (True, False)))
+    positives, negatives = (dataset.select(split, positive=positive).astype(np.int32) for positive in (True, False))
+    pools = Pools(positives, negatives)
     for kind, chosen in zip(("positive", "negative"), pools, strict=True):
         if not len(chosen):
             raise InputError(
@@ -151,8 +153,14 @@ def examples_of(
         offsets=place(dataset.loci["offset"].astype(np.int32)),
         labels=place(dataset.loci["labels"].astype(np.int8)),
         pools=jax.tree.map(place, pools_of(dataset, split)),
-        tracks=place(dataset.tracks) if tracks else None,
+        tracks=place(_tracks_of(dataset)) if tracks else None,
     )
+
+
+def _tracks_of(dataset: Dataset) -> np.ndarray:
+    if dataset.tracks is None:
+        raise InputError(f"{dataset.path}: it has no tracks; prepare it with some, or ask for none")
+    return dataset.tracks
 
 
 def draw(pools: Pools, plan: BatchPlan, seed: jax.Array, step: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -187,7 +195,7 @@ def _shuffled(key: jax.Array, position: jax.Array, size: int) -> jax.Array:
 def assemble(windows: Windows, plan: BatchPlan) -> Batch:
     """The batch of these windows: positives, their opposite strands, negatives, theirs."""
 
-    def with_strands(array: jax.Array, opposite: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    def with_strands(array: AnyArray, opposite: Callable[[AnyArray], AnyArray]) -> jax.Array:
         kinds = array[: plan.positives], array[plan.positives :]
         strands = (lambda kind: kind, opposite)[: plan.strands]
         return jnp.concatenate([strand(kind) for kind in kinds for strand in strands])
@@ -210,6 +218,7 @@ def batch_at(examples: Examples, plan: BatchPlan, seed: jax.Array, step: jax.Arr
     tokens = examples.tokens[first[:, None] + jnp.arange(plan.input_length)]
     counts = None
     if plan.layout is not None:
+        assert examples.tracks is not None, "a plan with a layout is for examples with tracks"
         middle = first + (plan.input_length - plan.output_length) // 2
         counts = examples.tracks[middle[:, None] + jnp.arange(plan.output_length)]
     return assemble(Windows(tokens, examples.labels[locus], locus, counts), plan)
@@ -241,7 +250,7 @@ class HostWindows:
         counts = None
         if plan.layout is not None:
             middle = first + (plan.input_length - plan.output_length) // 2
-            counts = _rows(self._dataset.tracks, middle, plan.output_length)
+            counts = _rows(_tracks_of(self._dataset), middle, plan.output_length)
         return Windows(tokens, self._labels[locus], locus, counts)
 
 

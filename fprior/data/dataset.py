@@ -116,6 +116,7 @@ class Dataset:
 
     def counts(self, indices: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """Profiles `(n, T, length, S)` and controls `(n, control sets, length, S)` of the middle of these loci."""
+        assert self.layout is not None and self.tracks is not None, "asked of data sets with tracks"
         first = self.loci["offset"][indices] + (self.window - length) // 2
         return self.layout.split(np.asarray(self.tracks[first[:, None] + np.arange(length)]))
 
@@ -226,6 +227,8 @@ def save_dataset(
         raise ValueError("tracks and manifest['tracks'] belong together")
     if isinstance(tokens, np.ndarray):
         tokens, bases = [tokens], len(tokens)
+    if bases is None:
+        raise ValueError("bases (=None) must be the length of all pieces of tokens together")
     if Path(path).exists():
         raise InputError(f"{path}: exists already; delete it or choose another output")
     try:
@@ -249,7 +252,7 @@ def _write_pieces(path: Path, pieces: Iterable[np.ndarray], shape: tuple[int, ..
     """Writes an array of that shape piece by piece, as `PATH` or `PATH.gz`."""
     dtype, rows = np.dtype(dtype), 0
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(f"{path}.gz" if compress else path, "wb"))
+        file: Any = stack.enter_context(open(f"{path}.gz" if compress else path, "wb"))
         if compress:
             # No file name and no time in the header: the same data give the same bytes.
             file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))

@@ -70,8 +70,8 @@ def read_loci(path: str | os.PathLike) -> Loci:
             )
         loci.append(_parse(columns, narrow_peak, f"{path}, line {number}"))
     chromosome, start, end, summit, signal = zip(*loci, strict=True)
-    positions = (np.array(values, np.int64) for values in (start, end, summit))
-    return Loci(np.array(chromosome, np.str_), *positions, np.array(signal, np.float32))
+    starts, ends, summits = (np.array(values, np.int64) for values in (start, end, summit))
+    return Loci(np.array(chromosome, np.str_), starts, ends, summits, np.array(signal, np.float32))
 
 
 def _read_rows(path: Path) -> list[tuple[int, list[str]]]:

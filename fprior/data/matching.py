@@ -72,10 +72,11 @@ def match_gc(
 
 def _match_values(wanted: np.ndarray, available: np.ndarray, tolerance: float, rng: np.random.Generator) -> np.ndarray:
     """For each wanted value the index of one available value, none twice."""
-    order, keys = zip(*(_random_rank_in_bin(v, tolerance, rng) for v in (wanted, available)), strict=True)
-    _, *same = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    wanted_order, wanted_keys = _random_rank_in_bin(wanted, tolerance, rng)
+    order, keys = _random_rank_in_bin(available, tolerance, rng)
+    _, wanted_same, same = np.intersect1d(wanted_keys, keys, assume_unique=True, return_indices=True)
     choice = np.full(len(wanted), -1)
-    choice[order[0][same[0]]] = order[1][same[1]]
+    choice[wanted_order[wanted_same]] = order[same]
     left = rng.permutation(np.flatnonzero(choice < 0))
     if left.size:
         free = np.ones(len(available), bool)

@@ -102,7 +102,7 @@ def simulate_motif(
     odds = [motif.log_odds(letters, PSEUDOCOUNT) for letters in (background, background[::-1])]
     tokens = np.empty((num_sequences, length), np.uint8)
     labels = 1 - (first + np.arange(num_sequences)) % 2
-    found = {"sequence": [], "start": [], "reverse": [], "strength": []}
+    found: dict[str, list] = {"sequence": [], "start": [], "reverse": [], "strength": []}
     for i in range(num_sequences):
         rng = np.random.default_rng([seed, first + i])
         tokens[i] = rng.choice(len(ALPHABET), length, p=backgrounds[(first + i) % 2])

@@ -74,8 +74,10 @@ class _Collector:
         self.dropped: Counter[str] = Counter()
 
     def ends(self, path: Path) -> Ends:
-        strands = [{name: self._sorted(path, name, strand[name]) for name in self.lengths} for strand in self.strands]
-        return Ends(self.lengths, *strands, self.read, dict(self.dropped))
+        plus, minus = (
+            {name: self._sorted(path, name, strand[name]) for name in self.lengths} for strand in self.strands
+        )
+        return Ends(self.lengths, plus, minus, self.read, dict(self.dropped))
 
     def _sorted(self, path: Path, chromosome: str, positions: array) -> np.ndarray:
         ordered = np.sort(np.frombuffer(positions, np.int32))
@@ -167,7 +169,9 @@ def _library(path: Path) -> ModuleType:
 def _silenced(pysam: ModuleType) -> Iterator[None]:
     """Keeps the library from printing what it also raises."""
     verbosity, hooks = pysam.set_verbosity(0), (sys.excepthook, sys.unraisablehook)
-    sys.excepthook = sys.unraisablehook = lambda *_: None  # a damaged file fails once more when it is closed
+    # A damaged file fails once more when it is closed.
+    sys.excepthook = lambda *_: None
+    sys.unraisablehook = lambda _: None
     try:
         yield
     finally:

@@ -59,8 +59,8 @@ def positions_inside(
         for row, one, other in zip(rows, first, last, strict=True):
             found[row] = there[one:other] - start[row]
     padded = np.full((len(start), max(map(len, found), default=1) or 1), NONE, np.int64)
-    for row, positions in zip(padded, found, strict=True):
-        row[: len(positions)] = positions
+    for filled, positions in zip(padded, found, strict=True):
+        filled[: len(positions)] = positions
     return padded
 
 

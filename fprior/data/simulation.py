@@ -139,7 +139,7 @@ def simulate(
     _check(num_sequences, length, seed, background)
     tokens = np.empty((num_sequences, length), np.uint8)
     counts = np.zeros((num_sequences, len(MOTIFS)), np.int8)
-    found = {"sequence": [], "motif": [], "start": [], "strength": []}
+    found: dict[str, list] = {"sequence": [], "motif": [], "start": [], "strength": []}
     odds = [motif.log_odds(background) for motif in MOTIFS]
     for i in range(num_sequences):
         rng = np.random.default_rng([seed, i])

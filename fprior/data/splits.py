@@ -57,7 +57,8 @@ def fold_chromosomes(folds: Mapping[str, int], fold: int) -> tuple[list[str], li
     num_folds = max(folds.values()) + 1
     if not 0 <= fold < num_folds:
         raise InputError(f"fold (={fold}) must be from 0 to {num_folds - 1}")
-    return tuple([name for name in folds if folds[name] == number] for number in (fold, (fold + 1) % num_folds))
+    test, validation = ([name for name in folds if folds[name] == k] for k in (fold, (fold + 1) % num_folds))
+    return test, validation
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ def deal_blocks(
         raise InputError(f"fractions (={fractions}) must be three numbers >= 0, train, valid, test, with sum 1")
     if block_size < 1:
         raise InputError(f"block_size (={block_size}) must be at least 1 base")
-    starts = [np.arange(0, length, block_size, np.int64) for length in lengths.values()]
+    starts = [np.arange(0, length, block_size, dtype=np.int64) for length in lengths.values()]
     counts = [len(block_starts) for block_starts in starts]
     sizes = np.diff(np.rint(np.cumsum(fractions) * sum(counts)).astype(np.int64), prepend=0)
     for name, fraction, size in zip(SPLITS, fractions, sizes, strict=True):

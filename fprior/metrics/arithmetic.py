@@ -1,23 +1,30 @@
 """What the measures share: ratios and correlations that have a stated value at singular points."""
 
 import numpy as np
+from jaxtyping import Float, Int, Real, Shaped
+
+from fprior.typing import AnyArray, Values
 
 
-def ratio(part: np.ndarray | float, whole: np.ndarray | float, nothing: float = np.nan) -> np.ndarray:
-    """part / whole in float64, and `nothing` where the whole is 0; a scalar of scalars."""
+def ratio(
+    part: Shaped[AnyArray | np.generic, "..."] | float,
+    whole: Shaped[AnyArray | np.generic, "..."] | float,
+    nothing: float = np.nan,
+) -> Float[Values, "..."]:
+    """part / whole in float64, and `nothing` where the whole is 0; shapes that broadcast, a scalar of scalars."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), whole)
     return np.divide(part, whole, out=np.full(part.shape, nothing), where=whole != 0)[()]
 
 
-def last_of_equals(ordered: np.ndarray) -> np.ndarray:
-    """For each place along the last axis, the index of the last of the equal values it is among."""
+def last_of_equals(ordered: Shaped[np.ndarray, "*batch N"]) -> Int[np.ndarray, "*batch N"]:
+    """For each place along the last axis of `(..., N)`, the index of the last of the equal values it is among."""
     index = np.broadcast_to(np.arange(ordered.shape[-1]), ordered.shape).copy()
     index[..., :-1][ordered[..., :-1] == ordered[..., 1:]] = ordered.shape[-1]
     return np.minimum.accumulate(index[..., ::-1], axis=-1)[..., ::-1]
 
 
-def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis; NaN where either is constant."""
+def pearson(first: Real[np.ndarray, "*batch N"], second: Real[np.ndarray, "*batch N"]) -> Float[Values, "*batch"]:
+    """Pearson correlation `(...)` along the last axis of `(..., N)`; NaN where either is constant."""
     # Asked of the values: the rounded mean of equal values can differ from them, which leaves a spread above 0.
     constant = np.all(first == first[..., :1], axis=-1) | np.all(second == second[..., :1], axis=-1)
     first, second = _centred(first), _centred(second)

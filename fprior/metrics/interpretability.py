@@ -1,13 +1,15 @@
 """How clean an attribution is, whether it lies where it should, and how well two of them agree."""
 
 import numpy as np
+from jaxtyping import Float, Integer, Real, Shaped
 from scipy.stats import rankdata
 
 from fprior.errors import InputError
 from fprior.metrics.arithmetic import last_of_equals, pearson, ratio
+from fprior.typing import AnyArray, Values
 
 
-def high_frequency_share(track: np.ndarray, freq_limit: float) -> np.ndarray:
+def high_frequency_share(track: Real[AnyArray, "*batch L"], freq_limit: float) -> Float[Values, "*batch"]:
     """Share of a track's Fourier magnitude in components above `freq_limit`.
 
         Σ_{i > freq_limit} m_i / Σ_{i ≥ 1} m_i,   m = |FFT(track)|, i < ⌊L/2⌋
@@ -38,7 +40,7 @@ def high_frequency_share(track: np.ndarray, freq_limit: float) -> np.ndarray:
     return np.divide(high, total, out=np.full_like(total, np.nan), where=total > rounding)
 
 
-def shannon_entropy(track: np.ndarray, pseudocount: float = 0.001) -> np.ndarray:
+def shannon_entropy(track: Real[AnyArray, "*batch L"], pseudocount: float = 0.001) -> Float[Values, "*batch"]:
     """Shannon entropy, in bits, of a track read as a distribution over positions.
 
         − Σ_i p_i log2 p_i,   p_i = (track_i + pseudocount) / Σ_j (track_j + pseudocount)
@@ -66,7 +68,7 @@ def shannon_entropy(track: np.ndarray, pseudocount: float = 0.001) -> np.ndarray
     return -np.sum(share * np.log2(share), axis=-1)
 
 
-def share_inside(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def share_inside(track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]) -> Float[Values, "*batch"]:
     """Share of a track that lies inside given positions, such as motif instances or footprints.
 
         Σ_{i in mask} track_i / Σ_i track_i
@@ -88,7 +90,9 @@ def share_inside(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask.any(axis=-1), share, np.nan)
 
 
-def negative_share_inside(contributions: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def negative_share_inside(
+    contributions: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]
+) -> Float[Values, "*batch"]:
     """Share of the importance inside given positions that argues against the prediction.
 
         Σ_{i in mask} max(−c_i, 0) / Σ_{i in mask} |c_i|
@@ -108,7 +112,9 @@ def negative_share_inside(contributions: np.ndarray, mask: np.ndarray) -> np.nda
     return ratio(np.maximum(-inside, 0).sum(axis=-1), np.abs(inside).sum(axis=-1))
 
 
-def summit_distance_spearman(track: np.ndarray, summits: np.ndarray) -> np.ndarray:
+def summit_distance_spearman(
+    track: Real[AnyArray, "*batch L"], summits: Integer[AnyArray, "*batch K"]
+) -> Float[Values, "*batch"]:
     """Spearman correlation of importance with the distance to the nearest summit, over the positions of a track.
 
         corr_i(rank of track_i, rank of min_k |i − summit_k|)
@@ -139,7 +145,7 @@ def summit_distance_spearman(track: np.ndarray, summits: np.ndarray) -> np.ndarr
     return pearson(rankdata(track, axis=-1), rankdata(distance, axis=-1))
 
 
-def overlap_auprc(track: np.ndarray, mask: np.ndarray) -> float:
+def overlap_auprc(track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]) -> float:
     """Area under the precision–recall curve of the bases of all sequences, ranked together by importance.
 
         Σ_{k ≥ 2} (r_k − r_{k−1}) (p_k + p_{k−1}) / 2,   p_k = h_k / k,   r_k = h_k / P
@@ -165,7 +171,7 @@ def overlap_auprc(track: np.ndarray, mask: np.ndarray) -> float:
     return float(_overlap_auprc(track.ravel(), mask.ravel()))
 
 
-def overlap_auprc_each(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def overlap_auprc_each(track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]) -> Float[Values, "*batch"]:
     """`overlap_auprc` of each sequence by itself, for tests that pair sequences.
 
     Args:
@@ -182,7 +188,9 @@ def overlap_auprc_each(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return _overlap_auprc(track, mask)
 
 
-def gc_reliance(contributions: np.ndarray, left_out: np.ndarray) -> dict[str, np.ndarray]:
+def gc_reliance(
+    contributions: Real[AnyArray, "*batch L 4"], left_out: Shaped[AnyArray, "*batch L"]
+) -> dict[str, Float[Values, "*batch"]]:
     """How heavily a model tells G and C from A and T in the background, outside motif instances.
 
         mean over background positions i of g_i · a_i,   g_i = (c_iC + c_iG) / m,   a_i = (c_iA + c_iT) / m
@@ -221,7 +229,7 @@ def gc_reliance(contributions: np.ndarray, left_out: np.ndarray) -> dict[str, np
     }
 
 
-def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def continuous_jaccard(a: Real[AnyArray, "*batch L 4"], b: Real[AnyArray, "*batch L 4"]) -> Float[Values, "*batch"]:
     """Continuous Jaccard similarity of two attributions of the same sequences, such as those of two seeds.
 
         Σ_i Σ_b sign(p_ib) sign(q_ib) min(|p_ib|, |q_ib|) / Σ_b max(|p_ib|, |q_ib|)
@@ -251,7 +259,7 @@ def continuous_jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(np.any(larger > 0, axis=-1), similarity.sum(axis=-1), np.nan)[()]
 
 
-def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cosine_similarity(a: Real[AnyArray, "*batch L 4"], b: Real[AnyArray, "*batch L 4"]) -> Float[Values, "*batch"]:
     """Cosine of the angle between two attributions of the same sequences.
 
         Σ_ib a_ib b_ib / √(Σ_ib a_ib² · Σ_ib b_ib²)
@@ -271,21 +279,21 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.clip(ratio(np.sum(a * b, axis=(-2, -1)), norms), -1, 1)
 
 
-def _checked_track(track: np.ndarray) -> np.ndarray:
+def _checked_track(track: AnyArray) -> np.ndarray:
     track = np.asarray(track, np.float64)
     if not np.all((track >= 0) & (track < np.inf)):
         raise InputError("track must be non-negative and finite: pass |attribution| summed over bases")
     return track
 
 
-def _of_one_shape(name: str, values: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_one_shape(name: str, values: AnyArray, mask: AnyArray) -> tuple[np.ndarray, np.ndarray]:
     values, mask = np.asarray(values, np.float64), np.asarray(mask, bool)
     if values.shape != mask.shape:
         raise InputError(f"mask (shape {mask.shape}) must have the shape of {name}, {values.shape}")
     return values, mask
 
 
-def _overlap_auprc(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _overlap_auprc(track: np.ndarray, mask: np.ndarray) -> Values:
     order = np.argsort(-track, axis=-1)
     track, hits = (np.take_along_axis(a, order, axis=-1) for a in (track, mask.astype(np.float64)))
     last = last_of_equals(track)
@@ -298,14 +306,14 @@ def _overlap_auprc(track: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return ratio(area, np.where(mask.all(axis=-1), 0, mask.sum(axis=-1)))
 
 
-def _checked_pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked_pair(a: AnyArray, b: AnyArray) -> tuple[np.ndarray, np.ndarray]:
     a, b = _checked_scores("a", a), _checked_scores("b", b)
     if a.shape != b.shape:
         raise InputError(f"a (shape {a.shape}) and b (shape {b.shape}) must be attributions of the same sequences")
     return a, b
 
 
-def _checked_scores(name: str, scores: np.ndarray) -> np.ndarray:
+def _checked_scores(name: str, scores: AnyArray) -> np.ndarray:
     scores = np.asarray(scores, np.float64)
     if scores.ndim < 2 or scores.shape[-1] != 4:
         raise InputError(f"{name} (shape {scores.shape}) must be (..., L, 4): a score for every base at every position")

@@ -1,15 +1,17 @@
 """How well predictions fit the labels."""
 
 import numpy as np
+from jaxtyping import Float, Real, Shaped
 from sklearn import metrics
 
 from fprior.errors import InputError
 from fprior.metrics.arithmetic import ratio
+from fprior.typing import AnyArray
 
 
 def binary_performance(
-    labels: np.ndarray, probabilities: np.ndarray, *, negative_upsampling: float = 1.0
-) -> dict[str, np.ndarray]:
+    labels: Shaped[AnyArray, "N T"], probabilities: Real[AnyArray, "N T"], *, negative_upsampling: float = 1.0
+) -> dict[str, Float[np.ndarray, " T"]]:
     """Performance of binary predictions, task by task, over the examples whose label is 0 or 1.
 
     Where negatives were down-sampled for prediction, precision is too high. With a factor u = (negatives there

@@ -11,24 +11,26 @@ published numbers were made: with two strands a bin of size 4 covers two positio
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Real
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import gammaln, rel_entr
 from scipy.stats import rankdata
 
 from fprior.errors import InputError
 from fprior.metrics.arithmetic import last_of_equals, pearson, ratio
+from fprior.typing import AnyArray
 
 _VALUES_AT_ONCE = 2**21  # of a profile array; the largest temporaries then take tens of megabytes
 _NORMALIZE = "apply log_softmax to logits over the positions (axis 2)"
 
 
 def profile_performance(
-    true_profiles: np.ndarray,
-    log_probabilities: np.ndarray,
-    log_counts: np.ndarray,
+    true_profiles: Real[AnyArray, "N T O S"],
+    log_probabilities: Real[AnyArray, "N T O S"],
+    log_counts: Real[AnyArray, "N T S"],
     *,
     bin_sizes: Sequence[int] = (1, 4, 10),
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "..."]]:
     """Every measure of this module, some examples at a time.
 
     Args:
@@ -65,7 +67,9 @@ def profile_performance(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | counts
 
 
-def multinomial_nll(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
+def multinomial_nll(
+    true_profiles: Real[AnyArray, "N T O S"], log_probabilities: Real[AnyArray, "N T O S"]
+) -> Float[np.ndarray, "N T"]:
     """Multinomial negative log-likelihood of the reads on each strand given their number, averaged over the strands.
 
         − log n! + Σ_o log k_o! − Σ_o k_o log p_o,   n = Σ_o k_o
@@ -87,7 +91,9 @@ def multinomial_nll(true_profiles: np.ndarray, log_probabilities: np.ndarray) ->
     return np.mean(_cross_entropy(reads, log_probabilities) - arrangements, axis=-1)
 
 
-def nats_per_read(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> np.ndarray:
+def nats_per_read(
+    true_profiles: Real[AnyArray, "N T O S"], log_probabilities: Real[AnyArray, "N T O S"]
+) -> Float[np.ndarray, "N T"]:
     """Cross entropy of a read's position, over the reads of all strands of a task.
 
         − Σ_{o,s} k_os log p_os / Σ_{o,s} k_os
@@ -109,8 +115,8 @@ def nats_per_read(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> n
 
 
 def jensen_shannon_divergence(
-    true_profiles: np.ndarray, log_probabilities: np.ndarray, *, smooth_sigma: float = 3.0
-) -> np.ndarray:
+    true_profiles: Real[AnyArray, "N T O S"], log_probabilities: Real[AnyArray, "N T O S"], *, smooth_sigma: float = 3.0
+) -> Float[np.ndarray, "N T"]:
     """Jensen–Shannon divergence of the smoothed profiles of each strand, averaged over the strands.
 
         ½ Σ_o q_o log(q_o / m_o) + ½ Σ_o p_o log(p_o / m_o),   m = (q + p) / 2
@@ -144,14 +150,14 @@ def jensen_shannon_divergence(
 
 
 def binned_auprc(
-    true_profiles: np.ndarray,
-    log_probabilities: np.ndarray,
+    true_profiles: Real[AnyArray, "N T O S"],
+    log_probabilities: Real[AnyArray, "N T O S"],
     *,
     bin_sizes: Sequence[int] = (1, 4, 10),
     positive_probability: float = 0.015,
     positive_count: float = 3,
     negative_probability: float = 0.005,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "N T Z"]]:
     """Average precision of the bins with many reads, ranked by predicted probability, over a task's strands.
 
         mean over positive bins i of (positives / (positives + negatives)) among bins with p ≥ p_i
@@ -202,8 +208,11 @@ def binned_auprc(
 
 
 def binned_correlations(
-    true_profiles: np.ndarray, log_probabilities: np.ndarray, *, bin_sizes: Sequence[int] = (1, 4, 10)
-) -> dict[str, np.ndarray]:
+    true_profiles: Real[AnyArray, "N T O S"],
+    log_probabilities: Real[AnyArray, "N T O S"],
+    *,
+    bin_sizes: Sequence[int] = (1, 4, 10),
+) -> dict[str, Float[np.ndarray, "N T Z"]]:
     """Correlation and mean squared difference of observed and predicted profiles, over the bins of a task's strands.
 
     The observed profile of a strand is its reads divided by their number, 0 everywhere when there are none; both
@@ -230,7 +239,9 @@ def binned_correlations(
     return {f"binned_{name}": values for name, values in _stacked(agreements).items()}
 
 
-def count_performance(true_counts: np.ndarray, log_counts: np.ndarray) -> dict[str, np.ndarray]:
+def count_performance(
+    true_counts: Real[AnyArray, "N T S"], log_counts: Real[AnyArray, "N T S"]
+) -> dict[str, Float[np.ndarray, " T"]]:
     """Correlation and mean squared difference of log(1 + reads), task by task, over all examples and strands.
 
     Args:
@@ -269,7 +280,7 @@ def _check_shapes(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> N
         )
 
 
-def _checked(true_profiles: np.ndarray, log_probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked(true_profiles: AnyArray, log_probabilities: AnyArray) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64, once they are known to be counts and log-probabilities of one shape."""
     reads, log_probabilities = np.asarray(true_profiles, np.float64), np.asarray(log_probabilities, np.float64)
     _check_shapes(reads, log_probabilities)

@@ -295,4 +295,4 @@ def _rank_sum(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
 
 def _two_sided(possible: np.ndarray, observed: float) -> float:
     """Twice the smaller tail. Ranks are multiples of ½, so that their sums are exact and compare as they should."""
-    return float(min(1.0, 2 * min(np.mean(possible <= observed), np.mean(possible >= observed))))
+    return min(1.0, 2 * min(float(np.mean(possible <= observed)), float(np.mean(possible >= observed))))

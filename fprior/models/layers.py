@@ -1,6 +1,7 @@
 """Linen layers that the models share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,7 +19,7 @@ KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 def bias_init(fan_in: int) -> Callable:
     """An initialiser uniform in ±1/sqrt(fan_in), the companion of KERNEL_INIT."""
 
-    def init(key, shape, dtype=jnp.float32):
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -1, 1) / jnp.sqrt(fan_in).astype(dtype)
 
     return init

@@ -83,7 +83,7 @@ class ProfileModel(nn.Module):
         counts = Dense(self.num_tasks * self.num_strands, name="counts")(jnp.mean(trunk, axis=1))
         counts = counts.reshape(-1, self.num_tasks, 1, self.num_strands)
 
-        if self.controls != "none":
+        if controls is not None:
             controls = jnp.broadcast_to(controls, tracks.shape).astype(tracks.dtype)
             totals = jnp.sum(controls, axis=2, keepdims=True)
             totals = jnp.log1p(totals) if self.control_counts == "log" else totals

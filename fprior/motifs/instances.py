@@ -160,8 +160,8 @@ def _best_of_overlapping(locus: np.ndarray, start: np.ndarray, match: np.ndarray
         if all(abs(start[index] - other) >= width for other in others):
             others.append(start[index])
             kept.append(index)
-    kept = np.array(kept, np.int64)
-    return kept[np.lexsort((start[kept], locus[kept]))]
+    stay = np.array(kept, np.int64)
+    return stay[np.lexsort((start[stay], locus[stay]))]
 
 
 def _share(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import io
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -73,7 +73,7 @@ def _compound(letter: str, left: np.ndarray, floor: np.ndarray, height: np.ndarr
     corner = np.stack([left, floor], axis=1)[:, None]
     size = np.stack([np.full_like(height, LETTER_WIDTH), height], axis=1)[:, None]
     vertices = corner + size * glyph.vertices
-    return Path(vertices.reshape(-1, 2), np.tile(glyph.codes, len(left)))
+    return Path(vertices.reshape(-1, 2), np.tile(np.asarray(glyph.codes), len(left)))
 
 
 def _limits(low: float, high: float) -> tuple[float, float]:
@@ -137,7 +137,7 @@ def _norm_ratio(history: Iterable[Mapping]) -> np.ndarray:
     return np.stack([epoch, np.divide(prior, task, out=np.full_like(prior, np.nan), where=usable)])
 
 
-def _curve(ax: Axes, series: np.ndarray, style: dict, width: float = 1.8, **options) -> None:
+def _curve(ax: Axes, series: np.ndarray, style: dict, width: float = 1.8, **options: Any) -> None:
     epochs, values = series
     marker = "o" if len(epochs) <= 40 and width > 1 else None  # a line alone would hide a single point
     if np.isfinite(values).any():

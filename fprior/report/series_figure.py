@@ -44,15 +44,15 @@ def series_lines(at: Sequence[float], values: Values, axis: str) -> Figure:
 
     Source: Tseng et al. 2020, figure 5.
     """
-    at = np.asarray(at, float)
-    names = _checked(at, values)
+    places = np.asarray(at, float)
+    names = _checked(places, values)
     styles = styles_of(names)
     figure, panels = _panels(styles, list(values), axis)
-    offsets = _offsets(at, len(names))
+    offsets = _offsets(places, len(names))
     for ax, by_condition in zip(panels, values.values(), strict=True):
-        _dress(ax, at)
+        _dress(ax, places)
         drawn = [
-            _draw(ax, at + offset, np.asarray(numbers, float), style)
+            _draw(ax, places + offset, np.asarray(numbers, float), style)
             for offset, numbers, style in zip(offsets, by_condition.values(), styles.values(), strict=True)
         ]
         if not any(drawn):
@@ -99,8 +99,8 @@ def _panels(styles: Mapping[str, Mapping], measures: list[str], axis: str) -> tu
     rows = -(-len(measures) // COLUMNS)
     columns = max(-(-len(measures) // rows), FEWEST_COLUMNS)
     wide = (WIDTH - LEFT - RIGHT - (columns - 1) * SIDE) / columns
-    *titles, axis = (textwrap.wrap(text, int(TITLE_WIDTH * wide)) or [""] for text in (*measures, axis))
-    head, foot = HEAD + LINE * (max(map(len, titles)) - 1), FOOT + LINE * (len(axis) - 1)
+    *titles, below = (textwrap.wrap(text, int(TITLE_WIDTH * wide)) or [""] for text in (*measures, axis))
+    head, foot = HEAD + LINE * (max(map(len, titles)) - 1), FOOT + LINE * (len(below) - 1)
     key = KEY + KEY_LINE * len(styles)
     down = head + PANEL + foot + GAP
     height = key + rows * down - GAP
@@ -110,7 +110,7 @@ def _panels(styles: Mapping[str, Mapping], measures: list[str], axis: str) -> tu
         left, top = LEFT + (index % columns) * (wide + SIDE), key + head + (index // columns) * down
         ax = figure.add_axes((left / WIDTH, 1 - (top + PANEL) / height, wide / WIDTH, PANEL / height))
         ax.set_title("\n".join(title), loc="left", fontsize=9, color=INK, parse_math=False)
-        ax.set_xlabel("\n".join(axis), fontsize=8.5, color=INK, parse_math=False)
+        ax.set_xlabel("\n".join(below), fontsize=8.5, color=INK, parse_math=False)
         panels.append(ax)
     return figure, panels
 

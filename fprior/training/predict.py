@@ -95,7 +95,7 @@ def _profile_losses(
     model: Any, variables: Any, tokens: jax.Array, controls: jax.Array | None, profiles: jax.Array
 ) -> dict[str, jax.Array]:
     logits, log_counts = apply(model, variables, one_hot(tokens), _floats(controls), train=False)
-    profiles = _floats(profiles)
+    profiles = profiles.astype(jnp.float32)
     return {
         "profile": multinomial_nll(logits, profiles),
         "counts": count_error(log_counts, profiles),
@@ -109,10 +109,13 @@ def _floats(counts: jax.Array | None) -> jax.Array | None:
     return None if counts is None else counts.astype(jnp.float32)
 
 
-def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch_size: int, mesh: Mesh | None) -> Any:
+Arrays = tuple[np.ndarray, *tuple[np.ndarray | None, ...]]  # the first are tokens
+
+
+def _in_batches(function: Callable, arrays: Arrays, batch_size: int, mesh: Mesh | None) -> Any:
     """Applies a compiled function to batches that all have one shape, so that it compiles once.
 
-    The first of `arrays` are tokens; one that is None is passed as None.
+    One of the arrays that is None is passed as None.
     """
     parts, rows = [], PartitionSpec((MODELS, DATA))
     if mesh is not None:
@@ -123,14 +126,14 @@ def _in_batches(function: Callable, arrays: tuple[np.ndarray | None, ...], batch
     return jax.tree.unflatten(tree, [np.concatenate(outputs) for outputs in zip(*parts, strict=True)])
 
 
-def _padded(arrays: tuple[np.ndarray | None, ...], batch_size: int) -> Iterator[tuple[list[np.ndarray | None], int]]:
+def _padded(arrays: Arrays, batch_size: int) -> Iterator[tuple[list[np.ndarray | None], int]]:
     """At least one batch, and how many rows of it are not padding."""
     total = len(arrays[0])
     fillers = [UNKNOWN] + [0] * (len(arrays) - 1)
     for first in range(0, max(total, 1), batch_size):
         rows = [None if array is None else np.asarray(array[first : first + batch_size]) for array in arrays]
         padded = [None if row is None else _pad(row, batch_size, f) for row, f in zip(rows, fillers, strict=True)]
-        yield padded, len(rows[0])
+        yield padded, min(batch_size, total - first)
 
 
 def _pad(rows: np.ndarray, size: int, filler: int) -> np.ndarray:

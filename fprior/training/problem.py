@@ -29,7 +29,7 @@ class Labels:
     def losses(self, logits: jax.Array, batch: Batch) -> Losses:
         return {"correctness": binary_cross_entropy(logits, batch.labels, class_averaged=self.class_averaged)}
 
-    def objective(self, logits: jax.Array, weights: None = None) -> jax.Array:
+    def objective(self, logits: jax.Array, weights: jax.Array | None = None) -> jax.Array:
         return summed_tasks(logits)
 
     def weights(self, logits: jax.Array) -> None:
@@ -49,7 +49,9 @@ class Profiles:
     weighting: str = "probabilities"
 
     def losses(self, outputs: Any, batch: Batch) -> Losses:
-        return profile_loss(*outputs, batch.profiles, count_weight=self.count_weight)
+        assert batch.profiles is not None, "the batches of data sets with tracks have profiles"
+        logits, log_counts = outputs
+        return profile_loss(logits, log_counts, batch.profiles, count_weight=self.count_weight)
 
     def objective(self, outputs: Any, weights: jax.Array | None = None) -> jax.Array:
         logits, _ = outputs

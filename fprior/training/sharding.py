@@ -39,7 +39,7 @@ def from_process(local: np.ndarray, first: Sequence[int], shape: Sequence[int], 
     The block must contain what the process's own devices are to hold.
     """
 
-    def block(index: tuple[slice, ...]) -> np.ndarray:
+    def block(index: Any) -> np.ndarray:
         bounds = (where.indices(size)[:2] for where, size in zip(index, shape, strict=True))
         return local[tuple(slice(a - begin, b - begin) for (a, b), begin in zip(bounds, first, strict=True))]
 
@@ -78,10 +78,10 @@ def own_block(mesh: Mesh | None, num_models: int, rows: int) -> tuple[range, ran
     if mesh is None:
         return range(num_models), range(rows)
     shape = (num_models, rows)
-    indices = NamedSharding(mesh, PartitionSpec(MODELS, DATA)).addressable_devices_indices_map(shape).values()
+    indices: Any = NamedSharding(mesh, PartitionSpec(MODELS, DATA)).addressable_devices_indices_map(shape).values()
     bounds = [[where.indices(size)[:2] for where, size in zip(index, shape, strict=True)] for index in indices]
-    models, rows = (range(min(a for a, _ in axis), max(b for _, b in axis)) for axis in zip(*bounds, strict=True))
-    return models, rows
+    models, own = (range(min(a for a, _ in axis), max(b for _, b in axis)) for axis in zip(*bounds, strict=True))
+    return models, own
 
 
 # ---- inside jit

@@ -1,7 +1,7 @@
 """One training step: correctness loss + λ · attribution prior + regularisers, as pure functions of state and batch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -71,7 +71,7 @@ class Recipe:
     l2: float = 0.0
     mesh: Mesh | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.attribution is not None and self.attributed == "training":
             raise ValueError(
                 "attributed (='training') knows no function of single sequences, which attribution needs;"
@@ -103,7 +103,8 @@ def train_step(state: State, batch: Batch, *, recipe: Recipe) -> tuple[State, di
     info["loss/total"] = total_loss(losses, weights)
     if recipe.prior is not None:
         info["prior_weight"] = weights["prior"]
-    next_state = state.replace(
+    next_state = replace(
+        state,
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         statistics=statistics,
@@ -195,7 +196,7 @@ def losses_of(params: Any, state: State, batch: Batch, recipe: Recipe) -> tuple[
         attribution = attribution_of(recipe)(f, x, jax.random.fold_in(key, 1))
 
     losses = problem.losses(outputs, batch)
-    if attribution is not None:
+    if recipe.prior is not None and attribution is not None:
         losses["prior"] = jnp.mean(by_rows(recipe.prior, recipe.mesh)(track_of(attribution)))
     return losses | parameter_losses(params, recipe), updated
 
@@ -206,7 +207,7 @@ def parameter_losses(params: Any, recipe: Recipe) -> Losses:
     The gradient of either is 0 at a parameter that is exactly 0.
     """
     return {
-        name: sum(jnp.sum(function(leaf)) for leaf in jax.tree.leaves(params))
+        name: jnp.asarray(sum(jnp.sum(function(leaf)) for leaf in jax.tree.leaves(params)))
         for name, function in PARAMETER_LOSSES.items()
         if getattr(recipe, name)
     }
@@ -221,7 +222,8 @@ def _with_moments(statistics: Any, moments: Any) -> Any:
     """The statistics with the batch's own in place of the running ones."""
     if "batch_stats" not in statistics:
         return statistics
-    if jax.tree.structure(moments) != jax.tree.structure(statistics["batch_stats"]):
+    own: Any = jax.tree.structure(statistics["batch_stats"])
+    if own != jax.tree.structure(moments):
         raise InputError(
             "prior.attributed (='batch') needs every batch normalisation of the model to be"
             " fprior.models.layers.BatchNorm, which reports the batch's statistics; use it or set 'evaluation'"
