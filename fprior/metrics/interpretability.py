@@ -171,7 +171,9 @@ def overlap_auprc(track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*ba
     return float(_overlap_auprc(track.ravel(), mask.ravel()))
 
 
-def overlap_auprc_each(track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]) -> Float[Values, "*batch"]:
+def overlap_auprc_each(
+    track: Real[AnyArray, "*batch L"], mask: Shaped[AnyArray, "*batch L"]
+) -> Float[Values, "*batch"]:
     """`overlap_auprc` of each sequence by itself, for tests that pair sequences.
 
     Args:
