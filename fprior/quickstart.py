@@ -73,9 +73,8 @@ USAGE_STATUS, STOPPED_STATUS = 2, 130
 def main(output: str, seed: int, steps: int) -> None:
     """Trains and measures both models, writes the directory `output` and prints the table."""
     minutes = math.ceil((SECONDS_BESIDE + 2 * steps * SECONDS_A_STEP) / 60)
-    print(
-        f"Two models, {steps:,} steps each, then their measures: about {minutes} minutes on two CPU cores.", flush=True
-    )
+    expected = f"about {minutes} minute{'s' * (minutes > 1)} on two CPU cores"
+    print(f"Two models, {steps:,} steps each, then their measures: {expected}.", flush=True)
     try:
         with new_directory(output) as folder:
             explained = run(folder, seed, steps)

@@ -44,7 +44,7 @@ def test_what_it_holds(wheel):
         described = archive.read(metadata).decode()
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "fprior").rglob("*") if path.is_file()}
     assert names == {name for name in ours if "__pycache__" not in name}
-    assert {"fprior/quickstart.py", "fprior/py.typed", "fprior/datasets/ctcf_gm12878/manifest.json"} <= names
+    assert {"fprior/quickstart.py", "fprior/datasets/ctcf_gm12878/manifest.json"} <= names
     assert wheel.stat().st_size < 10e6
     for requirement in ("jax<0.13,>=0.10", "flax", "orbax-checkpoint"):
         assert re.search(rf"^Requires-Dist: {re.escape(requirement)}", described, re.MULTILINE)
