@@ -15,12 +15,13 @@ the test peaks it is those at the quartiles of this difference.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from experiments.launch import launch
 from fprior import fourier_prior
@@ -167,7 +168,7 @@ def weights_figure() -> Figure:
     return figure
 
 
-def _other_way(length: int):
+def _other_way(length: int) -> Callable[[ArrayLike], ArrayLike]:
     """From components to periods, and back."""
     return lambda values: length / np.maximum(np.asarray(values, float), 1e-9)
 

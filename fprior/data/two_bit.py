@@ -19,8 +19,8 @@ _PIECE = 1 << 24  # bases a read
 _COPY_AGAIN = "copy, download or write it again"
 
 
-class TwoBitGenome:
-    """Random access to the chromosomes of a 2bit file, with the interface of `Genome`.
+class TwoBitGenome(Genome):
+    """Random access to the chromosomes of a 2bit file: a `Genome` that is read in another way.
 
     `path` is the file; `lengths` maps each chromosome to its length in bases, in file order. Raises InputError for a
     file that is missing, truncated, damaged or no 2bit file, and where py2bit is not installed.
@@ -54,7 +54,7 @@ class TwoBitGenome:
         return tokens
 
 
-def open_genome(path: str | os.PathLike) -> Genome | TwoBitGenome:
+def open_genome(path: str | os.PathLike) -> Genome:
     """The genome of a FASTA or a 2bit file; 2bit if its name ends in .2bit or its first bytes say so."""
     path = Path(path)
     if path.name.lower().endswith(".2bit"):
