@@ -30,7 +30,7 @@ slow-test: $(VENV)/installed
 
 docs: $(VENV)/docs-installed
 	$(BIN)/python -m experiments.docs.figures
-	$(BIN)/python -m sphinx -q -W --keep-going experiments/docs build/docs
+	$(BIN)/python -m sphinx -q -E -W --keep-going experiments/docs build/docs
 	@echo "Open build/docs/index.html in a browser."
 
 $(VENV)/docs-installed: $(VENV)/installed

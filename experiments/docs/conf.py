@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -23,6 +24,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False  # signatures say it
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
@@ -39,7 +41,8 @@ def as_restructured_text(lines: list[str]) -> list[str]:
 
     Indented blocks before the first section are formulas and commands, and stay as they are.
     """
-    text, blocks = [], []
+    text: list[str] = []
+    blocks: list[str] = []
     for line in _with_literal_blocks(lines):
         if line.startswith("\0"):
             text.append(f"\0{len(blocks)}")
@@ -87,15 +90,26 @@ def _escaped(text: str) -> str:
     return "".join([*parts, MARKUP.sub(r"\\\g<0>", text[last:])])
 
 
-def _translate(app, kind, name, thing, options, lines):
+def _translate(app: Any, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     lines[:] = as_restructured_text(lines)
 
 
-def _skip(app, kind, name, thing, skip, options):
+def _shorten(
+    app: Any, kind: str, name: str, thing: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Arrays of JAX by their public name."""
+    arguments, result = (
+        text and re.sub(r"[\w.~]*jaxlib\._jax\.Array", "Array", text) for text in (signature, returned)
+    )
+    return arguments, result
+
+
+def _skip(app: Any, kind: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
     """Leaves out the fields of named tuples, of which Python says no more than their number."""
     return True if (getattr(thing, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
-def setup(app):
+def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _translate, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _shorten)
     app.connect("autodoc-skip-member", _skip)
