@@ -106,7 +106,8 @@ def loci_of(config: ConfigDict, dataset: Dataset) -> tuple[dict[str, np.ndarray]
         known = dataset.manifest.get("chromosome_sizes", {})
         sizes = {name: known.get(name, int(end[chromosome == name].max())) for name in set(chromosome)}
         columns = {"chromosome": chromosome, "start": start, "end": end, "tokens": dataset.centred(indices, length)}
-        if layout_of(config, dataset) and dataset.layout.control_sets:
+        layout = layout_of(config, dataset)
+        if layout and layout.control_sets:
             columns["controls"] = dataset.counts(indices, config.data.output_length)[1]
         return columns, sizes, {}
     for field in ("loci", "genome"):
@@ -169,6 +170,7 @@ class Attributed:
         logits, log_counts = outputs
         if self._kind == "counts":
             return jnp.sum(log_counts[:, self._tasks], axis=(1, 2))
+        assert weights is not None, "they are made for profiles"
         return profile_objective(logits[:, self._tasks], weights)
 
     def _weights(self, x: jax.Array, controls: jax.Array | None) -> jax.Array | None:

@@ -97,8 +97,8 @@ def step(sizes: Sizes) -> list[Row]:
         plain_row("profile, prior on positives", profile_recipe_of(sizes, PlainProfileModel), batch, steppers["with"])
     )
     everywhere = {"all": Stepper(profile_recipe_of(sizes, rows=None), batch)}
-    plain = profile_recipe_of(sizes, PlainProfileModel, rows=None)
-    return [*rows, plain_row("profile, prior on all examples", plain, batch, everywhere["all"])]
+    recipe = profile_recipe_of(sizes, PlainProfileModel, rows=None)
+    return [*rows, plain_row("profile, prior on all examples", recipe, batch, everywhere["all"])]
 
 
 def kernels(sizes: Sizes) -> list[Row]:
@@ -177,7 +177,7 @@ def precision(sizes: Sizes) -> list[Row]:
         tracks[name] = np.asarray(track_of(attribute(x)), np.float64)
         priors[name] = float(jnp.mean(fourier_prior(jnp.asarray(tracks[name]), freq_limit=shape.length * 0.15)))
     one, other = tracks["float32"], tracks["bfloat16"]
-    spread = np.std(logits["float32"])
+    spread = float(np.std(logits["float32"]))
     return [
         ("step in bfloat16 / in float32", seconds["bfloat16"] / seconds["float32"], ""),
         ("logits, root mean square difference / spread", _rms(logits["bfloat16"] - logits["float32"]) / spread, ""),
@@ -273,9 +273,9 @@ def start(sizes: Sizes) -> list[Row]:
             command += [f"--workdir={folder}/{kind}", "--config.train.epochs=1"]
             settings = {**os.environ, "JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
             run = subprocess.run(command, env=settings, capture_output=True, text=True, check=True)
-            started, compiled = map(
-                float, re.search(r"started in ([\d.]+) s.*compiled in ([\d.]+) s", run.stderr).groups()
-            )
+            found = re.search(r"started in ([\d.]+) s.*compiled in ([\d.]+) s", run.stderr)
+            assert found is not None, run.stderr
+            started, compiled = map(float, found.groups())
             rows.append((f"process start to first step, cache {kind}: besides compiling", started, "s"))
             rows.append((f"compiling the step, cache {kind}", compiled, "s"))
     return rows

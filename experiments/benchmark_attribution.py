@@ -29,11 +29,12 @@ def rows_of(model: BinaryModel, *, examples: int, length: int, repeats: int) -> 
     x = one_hot(jnp.asarray(tokens))
     variables = _variables(model, x)
     references = make_references(x, "shuffle", num_references=NUM_REFERENCES, key=jax.random.key(1))
-    ours = jax.jit(
-        lambda x, references: deepshap(
-            lambda x: model.apply(variables, x)[:, 0], x, references=references, return_completeness=True
-        )
-    )
+
+    def logit(x: jax.Array) -> jax.Array:
+        logits: Any = model.apply(variables, x)
+        return logits[:, 0]
+
+    ours = jax.jit(lambda x, references: deepshap(logit, x, references=references, return_completeness=True))
     forward = jax.jit(lambda x: model.apply(variables, x))
     everything = jnp.concatenate([x[:, None], references], axis=1).reshape(-1, length, 4)
     longer = np.random.default_rng(1).integers(0, 4, (4, SHUFFLED_LENGTH)).astype(np.uint8)

@@ -120,15 +120,15 @@ def synthesise(folder: Path, length: int, chromosomes: int, peaks: int, seed: in
     tracks, files = [], []
     for task in range(TASKS):
         # On a grid, so that they lie apart as peaks do.
-        grid = rng.choice(length // 5000 - 2, (chromosomes, per_chromosome)) if per_chromosome else None
+        grid = rng.choice(length // 5000 - 2, (chromosomes, per_chromosome))
         summits = np.sort((grid + 1) * 5000 + rng.integers(0, 2000, grid.shape), axis=1)
-        file = folder / f"{task}.narrowPeak"
-        with open(file, "w") as out:
+        peak_file = folder / f"{task}.narrowPeak"
+        with open(peak_file, "w") as out:
             for name, row in zip(names, summits, strict=True):
                 for summit in row.tolist():
                     signal = 1 + summit % 97
                     out.write(f"{name}\t{summit - 100}\t{summit + 100}\t.\t0\t.\t{signal}\t-1\t-1\t100\n")
-        files.append(str(file))
+        files.append(str(peak_file))
         for strand, shift in (("plus", -50), ("minus", 50)):
             tracks.append(str(folder / f"{task}_{strand}.bw"))
             _write_reads(tracks[-1], names, length, summits + shift, rng)

@@ -61,7 +61,12 @@ class PlainProfileModel(ProfileModel):
     def _convolve(
         self, x: jax.Array, filters: int, width: int, dilation: int = 1, name: str | None = None
     ) -> jax.Array:
-        how = {"padding": "VALID", "kernel_dilation": (dilation,), "kernel_init": KERNEL_INIT, "name": name}
+        how: dict[str, Any] = {
+            "padding": "VALID",
+            "kernel_dilation": (dilation,),
+            "kernel_init": KERNEL_INIT,
+            "name": name,
+        }
         return nn.Conv(filters, (width,), **how)(x)
 
 

@@ -106,7 +106,7 @@ def settled(config: ConfigDict) -> ConfigDict:
 
 def seeds_of(config: ConfigDict, seeds: str | None) -> list[int]:
     """The seeds of the models of every condition: config.seed and those that follow."""
-    if not (seeds or "").isdecimal() or int(seeds) < 1:
+    if seeds is None or not seeds.isdecimal() or int(seeds) < 1:
         raise InputError(f"--seeds (={seeds!r}) must be a whole number from 1; five tell more than chance")
     return list(range(config.seed, config.seed + int(seeds)))
 
@@ -134,7 +134,7 @@ class Plan:
         for word in swept_words(self.conditions):
             best = {w: read_result(model.path)["best"] for (name, w), model in models.items() if name == word}
             losses = {weight: entry["loss/correctness"] for weight, entry in best.items()}
-            chosen[word] = min(losses, key=losses.get) if losses else self.config.compare[word][0]
+            chosen[word] = min(losses, key=lambda weight: losses[weight]) if losses else self.config.compare[word][0]
             trials += [
                 Trial(word, weight, losses[weight], round(best[weight]["epoch"]), weight == chosen[word])
                 for weight in losses

@@ -18,7 +18,7 @@ NAMES = dict(zip(CLEAN, ("high-frequency share", "entropy (bits)"), strict=True)
 class Example(NamedTuple):
     """A locus that is drawn: its place among the positives, and why."""
 
-    index: int
+    place: int
     measure: str
     gains: bool  # whether it is the one where the second condition gains most, or the one where it loses most
 
@@ -55,7 +55,7 @@ def choose_examples(comparison: Comparison) -> list[Example]:
         gain = first - second  # both measures are lower where an attribution is cleaner
         for sign in (1, -1):
             order = np.argsort(np.where(gain * sign > 0, -gain * sign, np.inf), kind="stable")
-            taken = {example.index for example in chosen}
+            taken = {example.place for example in chosen}
             index = next((int(i) for i in order if sign * gain[i] > 0 and int(i) not in taken), None)
             if index is not None:
                 chosen.append(Example(index, measure, sign > 0))
@@ -63,7 +63,7 @@ def choose_examples(comparison: Comparison) -> list[Example]:
 
 
 def example_figure(comparison: Comparison, example: Example) -> str:
-    loci, index = comparison.loci, example.index
+    loci, index = comparison.loci, example.place
     chromosome, start, end = str(loci["chromosome"][index]), int(loci["start"][index]), int(loci["end"][index])
     tracks = {
         condition.title: np.asarray(comparison.results[condition.name][0].contributions["deepshap"][index], float)
@@ -78,9 +78,8 @@ def example_figure(comparison: Comparison, example: Example) -> str:
     summit = start + (end - start) // 2 if around_summits else -1  # which is in no window
     positions = Positions(chromosome, start, summit, start + first)
     svg = to_svg(attribution_pair(tracks, logos, positions, name))
-    before, after = (
-        sequence_means(comparison, condition.name, example.measure)[index] for condition in comparison.conditions[:2]
-    )
+    means = [sequence_means(comparison, condition.name, example.measure) for condition in comparison.conditions[:2]]
+    before, after = (of_sequences[index] for of_sequences in means if of_sequences is not None)
     titles = [condition.title for condition in comparison.conditions[:2]]
     verb = "lowers" if example.gains else "raises"
     caption = (

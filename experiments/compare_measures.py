@@ -75,13 +75,14 @@ def result_of(
     result = read_result(path)
     scores = read_scores(path / f"attributions_{config.attribute.split}.h5")
     contributions = {"gradient": arrays["contributions"], "deepshap": scores["contributions"]}
-    measures, together = {}, {}
+    measures: dict[tuple[str, str], np.ndarray] = {}
+    together: dict[tuple[str, str], float | None] = {}
     for attribution, values in contributions.items():
         own = {**arrays, "contributions": values}
         of_sequences = interpretability(config, dataset, own, masks) | {"end_share": end_share(values)}
         measures |= {(attribution, name): value for name, value in of_sequences.items()}
         together |= {(attribution, name): value for name, value in pooled(own, masks).items()}
-    background = ~np.logical_or.reduce(list(masks.values())) if masks else np.ones(values.shape, bool)
+    background = ~np.any(list(masks.values()), axis=0) if masks else np.ones(values.shape, bool)
     reliance = gc_reliance(scores["hypothetical"], ~background)
     measures["deepshap", "gc_reliance"] = reliance["background_gc_at_product"]
     return ModelResult(

@@ -153,7 +153,7 @@ def known_motifs(motifs: Motifs, q_value: float) -> dict[str, list[Known]]:
     }
 
 
-Assigned = Mapping[tuple[str, int], list[FoundPattern]]  # condition and seed → patterns like one known motif
+Assigned = dict[tuple[str, int], list[FoundPattern]]  # condition and seed → patterns like one known motif
 
 
 def _cover(models: Sequence[ModelMotifs], q_value: float) -> dict[str, Assigned]:
@@ -164,7 +164,7 @@ def _cover(models: Sequence[ModelMotifs], q_value: float) -> dict[str, Assigned]
     smaller q.
     """
     left = [((model.condition, model.seed), one) for model in models for one in model.patterns]
-    cover: dict[str, dict[tuple[str, int], list[FoundPattern]]] = {}
+    cover: dict[str, Assigned] = {}
     while True:
         like: dict[str, list[tuple[tuple[str, int], FoundPattern]]] = {}
         for model, one in left:
@@ -191,6 +191,9 @@ def _known(
 ) -> Known:
     of_models = [of for (name, _), of in patterns.items() if name == condition]
     best = min((one for of in of_models for one in of), key=lambda one: one.matches[motif], default=None)
+    seqlets, instances = (
+        _median([sum(getattr(one, name) for one in of) for of in of_models]) for name in ("seqlets", "instances")
+    )
     return Known(
         motif,
         condition,
@@ -198,7 +201,8 @@ def _known(
         len(of_models),
         best.matches[motif] if best else NONE,
         best.bits if best else NONE,
-        *(_median([sum(getattr(one, name) for one in of) for of in of_models]) for name in ("seqlets", "instances")),
+        seqlets,
+        instances,
         scan.get(motif, NONE),
     )
 

@@ -91,7 +91,7 @@ def _recall(folder: Path, ends: Mapping[str, Mapping[str, Any]]) -> dict[str, Re
     for row in _rows(folder / "recall.csv"):
         curves[row["regions"]].append((int(row["reached"]), int(row["reached_at_random"])))
     points = {name: np.array(values, np.int64).reshape(-1, 2).T for name, values in curves.items()}
-    return {name: Reached(*points[name], end["regions_at_loci"]) for name, end in ends.items()}
+    return {name: Reached(points[name][0], points[name][1], end["regions_at_loci"]) for name, end in ends.items()}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

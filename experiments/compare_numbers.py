@@ -33,8 +33,8 @@ def sequence_means(comparison: Comparison, condition: str, measure: str) -> np.n
         values = (comparison.stability if measure == "jaccard" else comparison.subset).get(condition, np.empty(0))
         return values if len(values) else None
     attribution, _, name = measure.partition(".")
-    values = [model.measures.get((attribution, name)) for model in comparison.results[condition]]
-    return None if any(v is None for v in values) else describe(np.array(values)).mean
+    each = [model.measures.get((attribution, name)) for model in comparison.results[condition]]
+    return None if any(v is None for v in each) else describe(np.array(each)).mean
 
 
 def is_pooled(comparison: Comparison, measure: str) -> bool:

@@ -40,7 +40,7 @@ def _paper_table(comparison: Comparison, rows: Sequence[Row], entries: Sequence[
     printed = {entry.condition for entry in entries}
     decimals = max(len(str(entry.value).partition(".")[2]) for entry in entries)
     shown = [condition for condition in comparison.conditions if condition.name in printed]
-    here = [f"here: {comparison.record['dataset']['name']}"]
+    here: list[str | None] = [f"here: {comparison.record['dataset']['name']}"]
     here += [_ours([row for row in rows if row.condition == c.name]) for c in shown]
     cells: list[list[str | None]] = [[*here, "this comparison"]]
     for data, source in dict.fromkeys((entry.data, entry.source) for entry in entries):

@@ -34,7 +34,7 @@ class ModelResult:
     best: dict[str, float]
     performance: Mapping[str, list[float | None]]
     measures: Mapping[tuple[str, str], np.ndarray]
-    pooled: Mapping[tuple[str, str], float]
+    pooled: Mapping[tuple[str, str], float | None]
     contributions: Mapping[str, np.ndarray]
 
 

@@ -132,13 +132,13 @@ def _of_sequences(
     values: Mapping[str, np.ndarray],
     of_seeds: Mapping[str, Sequence[float]],
 ) -> Iterator[Row]:
-    first = next(iter(values), None)
+    first = next(iter(values), "")
     for condition, array in values.items():
         by_sequence = by_seed = None
         if condition != first:
             by_sequence = paired_test(array, values[first], seed=BOOTSTRAP_SEED)
             if table != "stability":
-                by_seed = unpaired_test(np.array(of_seeds[condition]), np.array(of_seeds[first]))
+                by_seed = unpaired_test(*(np.array(of_seeds[name], np.float64) for name in (condition, first)))
         yield _row(table, measure, title, better, condition, of_seeds[condition], by_sequence, by_seed)
 
 

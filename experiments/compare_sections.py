@@ -56,7 +56,8 @@ def _task(measure: str) -> str:
 def seeds_table(rows: Sequence[Row], measures: Sequence[str], titles: Mapping[str, str], what: str) -> str:
     """Measures of models: a row for each of them, a column for every condition, with its p."""
     names = list(titles)
-    cells, marked = [], set()
+    cells: list[list[str | None]] = []
+    marked: set[tuple[int, int]] = set()
     for measure in measures:
         of_measure = rows_of(rows, measure)
         line: list[str | None] = [of_measure[0].title]
@@ -133,8 +134,9 @@ def _tested(row: Row, decimals: int, seeds: bool) -> list[str | None]:
 def _densities(comparison: Comparison, rows: Sequence[Row]) -> str:
     panels = {}
     for measure in measures_of(rows):
-        values = {c.title: sequence_means(comparison, c.name, measure) for c in comparison.conditions}
-        if all(v is not None for v in values.values()):
+        means = {c.title: sequence_means(comparison, c.name, measure) for c in comparison.conditions}
+        values = {title: of_sequences for title, of_sequences in means.items() if of_sequences is not None}
+        if len(values) == len(means):
             panels[rows_of(rows, measure)[0].title] = values
     if not panels:
         return ""
@@ -152,9 +154,9 @@ def scatter_figure(comparison: Comparison, rows: Sequence[Row]) -> str:
     first, second = comparison.conditions[:2]
     pairs = {}
     for measure in (name for name in CLEAN if rows_of(rows, name)):
-        values = [sequence_means(comparison, condition.name, measure) for condition in (first, second)]
-        if all(v is not None for v in values):
-            pairs[rows_of(rows, measure)[0].title] = tuple(values)
+        across, up = (sequence_means(comparison, condition.name, measure) for condition in (first, second))
+        if across is not None and up is not None:
+            pairs[rows_of(rows, measure)[0].title] = across, up
     if not pairs:
         return ""
     caption = (

@@ -68,7 +68,7 @@ def _are_splits(value: tuple) -> bool:
     return all(item in SPLITS for item in value)
 
 
-def _is_weight(value: object) -> bool:
+def _is_weight(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return value == "auto" or (number and 0 <= value < float("inf"))
 

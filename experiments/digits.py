@@ -130,7 +130,7 @@ def run(settings: Settings, seeds: range) -> tuple[dict[str, Any], str]:
 
 
 def attribution_track(
-    apply: Callable[[jax.Array], jax.Array], images: jax.Array, labels: jax.Array
+    apply: Callable[[jax.Array], Any], images: jax.Array, labels: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """|gradient × input| of the digit's logit less the mean of all ten, `(N, H, W)`, and the logits."""
 

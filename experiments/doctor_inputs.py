@@ -23,7 +23,8 @@ def input_findings(config: ConfigDict) -> Iterator[Finding]:
     yield from examine("same files", check_different, prepare, files)
     fields = examine("prepare fields", check_fields, config)
     yield from fields
-    genome, lines = None, []
+    genome = None
+    lines: list[Finding] = []
     if Path(prepare.genome).is_file():
         genome, lines = attempt("genome", open_genome, prepare.genome)
     yield from lines

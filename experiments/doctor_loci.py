@@ -72,7 +72,7 @@ def _remedy_for_names(genome: Genome, loci: Loci) -> str:
         how: np.isin(rename_chromosomes(loci, how).chromosome, list(genome.lengths)).mean()
         for how in ("add_chr", "remove_chr")
     }
-    best = max(shares, key=shares.get)
+    best = max(shares, key=lambda how: shares[how])
     if shares[best] > np.isin(loci.chromosome, list(genome.lengths)).mean():
         return f"set config.prepare.chromosome_names={best!r}, with which it is {shares[best]:.1%}"
     unknown = np.setdiff1d(loci.chromosome, list(genome.lengths))

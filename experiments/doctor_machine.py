@@ -38,6 +38,7 @@ def machine_findings(config: ConfigDict, dataset: Dataset | None, *, fast: bool)
     if lines:
         yield Finding(SKIPPED, "training step", "it cannot be built, for the errors above")
         return
+    assert dataset is not None, "a stand-in where there is none"
     yield from examine("disk", check_disk, config, dataset)
     if is_real:
         yield from examine("placement", check_placement, config, dataset)

@@ -35,6 +35,7 @@ def check_columns(dataset: Dataset) -> Iterator[Verdict]:
     for name in empty:
         yield ERROR, f"{dataset.path}: no read of {name} in {len(total):,} positives; {_AGAIN} with another file"
     layout = dataset.layout
+    assert layout is not None, "asked of data sets with tracks"
     signal = total[:, : layout.tasks * layout.strands].sum(axis=1)
     silent = int((signal == 0).sum())
     text = f"{dataset.path}: {silent:,} of {len(total):,} positives without reads; median {np.median(signal):g} reads"
@@ -46,7 +47,9 @@ def check_columns(dataset: Dataset) -> Iterator[Verdict]:
 
 def check_focus(config: ConfigDict, dataset: Dataset) -> Iterator[Verdict]:
     """The fraction of the positives' reads that lie outside the profile that is learned."""
-    length, columns = config.data.output_length, dataset.layout.tasks * dataset.layout.strands
+    layout = dataset.layout
+    assert layout is not None, "asked of data sets with tracks"
+    length, columns = config.data.output_length, layout.tasks * layout.strands
     inside, stored = (
         int(counts_of_positives(dataset, width)[..., :columns].sum(dtype=np.int64))
         for width in (min(length, dataset.window), dataset.window)
@@ -73,10 +76,12 @@ def counts_of_positives(dataset: Dataset, length: int) -> np.ndarray:
     if len(loci) > MOST:
         loci = np.sort(np.random.default_rng(SEED).choice(loci, MOST, replace=False))
     first = dataset.loci["offset"][loci] + (dataset.window - length) // 2
+    assert dataset.tracks is not None, "asked of data sets with tracks"
     return np.asarray(dataset.tracks[first[:, None] + np.arange(length)])
 
 
 def column_names(dataset: Dataset) -> list[str]:
     """Of the tracks' columns; their numbers where the manifest has no names."""
+    assert dataset.layout is not None, "asked of data sets with tracks"
     named = dataset.manifest["tracks"].get("columns")
     return list(named) if named else [f"column {number}" for number in range(1, dataset.layout.columns + 1)]

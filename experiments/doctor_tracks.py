@@ -1,6 +1,7 @@
 """The checks of `experiments.doctor` on BigWigs, on a sample of windows around peaks and at random."""
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -81,16 +82,18 @@ def pair_findings(
     """Of the checks on plus and minus, and on signal and control, of every task whose tracks can be read."""
     for task, name in enumerate(prepare.tasks):
         mine = slice(task * strands, (task + 1) * strands)
-        if None in reads[mine]:
+        ours = [one for one in reads[mine] if one is not None]
+        if len(ours) < strands:
             continue  # an error of the track
         if strands == 2:
             yield from examine(f"strands of {name}", check_strands, *files[mine], sample, task)
-        signal = sum(one.of_task(0) for one in reads[mine])
+        signal = reduce(np.add, [one.of_task(0) for one in ours])
         for first in range(len(prepare.tasks) * strands, len(columns), strands):
             control = slice(first, first + strands)
             served = columns[first].tasks
-            if task in served and None not in reads[control]:
-                background = sum(one.of_task(served.index(task)) for one in reads[control])
+            others = [one for one in reads[control] if one is not None]
+            if task in served and len(others) == len(reads[control]):
+                background = reduce(np.add, [one.of_task(served.index(task)) for one in others])
                 yield from examine(f"control of {name}", check_control, columns[control], signal, background)
 
 
@@ -151,7 +154,7 @@ def check_strands(plus: BigWig, minus: BigWig, sample: Sample, task: int) -> Ite
     """Whether the minus strand's reads lie to the right of the plus strand's, on the chromosome with most peaks."""
     loci = sample.peaks[task]
     names, counts = np.unique(loci.chromosome, return_counts=True)
-    name = str(names[counts.argmax()])
+    name = str(names[np.argmax(counts)])
     summits = loci.summit[loci.chromosome == name]
     centres = np.random.default_rng(SEED).choice(summits, min(MOST, len(summits)), replace=False)
     shift = strand_shift(plus, minus, name, centres.tolist())

@@ -16,6 +16,7 @@ Importance is held against matches to `config.evaluate.motifs`, against independ
 (footprints, peaks of a sharper assay, the true instances of a simulation), and against the summits of peaks.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,11 @@ def predict_profiles(
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
     """Reads and log counts `(N, T, S)` of all loci, profiles `(P, T, O, S)` of the positives; and their controls."""
     data, batch_size = config.data, config.evaluate.batch_size
-    reads, log_counts = [], []
+    reads: list[np.ndarray] = []
+    log_counts: list[np.ndarray] = []
     for loci in (negatives, positives):  # the positives' arrays are those left at the end
-        profiles, controls = dataset.counts(loci, data.output_length)
-        controls = controls if controls.shape[1] else None
+        profiles, counts = dataset.counts(loci, data.output_length)
+        controls = counts if counts.shape[1] else None
         outputs = predict(model, variables, dataset.centred(loci, data.input_length), batch_size, controls=controls)
         reads.insert(0, profiles.sum(axis=2, dtype=np.int64))
         log_counts.insert(0, outputs[1])
@@ -137,7 +139,7 @@ def predict_profiles(
 
 
 def interpretability(
-    config: ConfigDict, dataset: Dataset, arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]
+    config: ConfigDict, dataset: Dataset, arrays: dict[str, np.ndarray], masks: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Measures of each positive's attribution, by name; `masks` `(P, L)` are the places it should lie in."""
     contributions, length = arrays["contributions"], config.data.input_length
@@ -156,7 +158,7 @@ def interpretability(
     return measures
 
 
-def pooled(arrays: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> dict[str, float | None]:
+def pooled(arrays: dict[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, float | None]:
     """Measures of all positives' bases together, by name, as JSON."""
     tracks = np.abs(arrays["contributions"])
     return {f"overlap_auprc_{name}": finite(overlap_auprc(tracks, mask)) for name, mask in masks.items()}
@@ -224,7 +226,7 @@ def spread(values: np.ndarray) -> dict[str, float | int | None]:
     }
 
 
-def finite(value: float) -> float | None:
+def finite(value: float | np.ndarray) -> float | None:
     """JSON has no NaN; what is undefined is null."""
     return float(value) if np.isfinite(value) else None
 

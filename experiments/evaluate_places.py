@@ -1,6 +1,7 @@
 """The places that importance should lie in: matches to motifs, independent regions, and the summits of peaks."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def known_regions(config: ConfigDict, dataset: Dataset) -> dict[str, tuple[str, 
     evaluate, found = config.evaluate, {}
     for name, file in zip(given(evaluate.region_names), given(evaluate.regions), strict=True):
         path = dataset.path / OWN[file][0] if file in OWN else file
-        if file in OWN and not path.is_file():
+        if file in OWN and not Path(path).is_file():
             own, reason = OWN[file]
             raise InputError(
                 f"config.evaluate.regions (={evaluate.regions}): {dataset.path} {reason} (it has no {own}); or name a"

@@ -79,7 +79,7 @@ def summary_section(series: Series, rows: Sequence[SeriesRow]) -> str:
     first, *others = slopes
     if not others:
         return note("There is one condition: what it would be compared with was not trained.")
-    corrected = holm(np.array([row.by_seed.p_value for row in others]))
+    corrected = holm(np.array([row.by_seed.p_value for row in others if row.by_seed]))
     items = [_answer(series, first, row, p) for row, p in zip(others, corrected, strict=True)]
     question = (
         "<p>How fast the product of the background's G/C and A/T importance falls with the bias, as the slope over all"
@@ -101,10 +101,10 @@ def _answer(series: Series, first: SeriesRow, row: SeriesRow, p: float) -> str:
     name, first_name, decimals = titles[row.condition], titles[first.condition], decimals_of([first, row])
     start = f"<strong>{escape(name[:1].upper() + name[1:])}</strong>"
     means = spread_text(row, decimals), spread_text(first, decimals)
-    if None in means or np.isnan(p):
+    test = row.by_seed
+    if test is None or None in means or np.isnan(p):
         return f"{start} against {escape(first_name)}: a slope is undefined."
     numbers = f"{means[0]} against {means[1]} of {escape(first_name)}, for each per cent of bias"
-    test = row.by_seed
     if p < LEVEL:
         word = "higher, so that reliance grows less" if test.effect_size > 0 else "lower, so that reliance grows more"
         verdict = f"it is {word} with the bias (p {p_text(p)})"

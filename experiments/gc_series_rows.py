@@ -30,7 +30,7 @@ class SeriesRow(Row):
 
 def rows_of(series: Series) -> list[SeriesRow]:
     """All rows, the biases of one measure after one another and then its slope."""
-    rows = []
+    rows: list[SeriesRow] = []
     for measure in MEASURES:
         for bias in series.biases:
             rows += _at_bias(series, measure, bias)
@@ -76,8 +76,8 @@ def _at_bias(series: Series, measure: str, bias: float) -> Iterator[SeriesRow]:
 def _slopes(series: Series, measure: str) -> Iterator[SeriesRow]:
     slopes = {}
     for condition in series.conditions:
-        values = np.array([[m.value(measure) for m in series.of(bias, condition.name)] for bias in series.biases])
-        slopes[condition.name] = [slope_of(series.biases, of_seed) for of_seed in values.T]
+        table = np.array([[m.value(measure) for m in series.of(bias, condition.name)] for bias in series.biases])
+        slopes[condition.name] = [slope_of(series.biases, of_seed) for of_seed in table.T]
     first = series.conditions[0].name
     for name, values in slopes.items():
         by_seed = None if name == first else unpaired_test(np.array(values), np.array(slopes[first]))

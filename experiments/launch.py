@@ -36,7 +36,7 @@ def launch(main: Callable[..., None], *, needs_config: bool = True, processes: b
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax narrates what it writes, and logs what it then raises
     holders = {name: flags.DEFINE_string(name, None, text) for name, text in strings.items()}
     keep_compiled_programs()
-    speaking = contextlib.nullcontext()
+    speaking: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     try:
         config = parse(sys.argv, needs_config=needs_config)
         values = {name: holder.value for name, holder in holders.items()}
@@ -61,7 +61,7 @@ def keep_compiled_programs() -> None:
     In JAX_COMPILATION_CACHE_DIR, else in fprior/compiled under XDG_CACHE_HOME or ~/.cache;
     JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]  # which JAX makes at run time
         caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(caches) / "fprior" / "compiled"))
 

@@ -78,7 +78,8 @@ def _operations(jaxpr: core.Jaxpr) -> float:
     total = 0.0
     for equation in jaxpr.eqns:
         name = equation.primitive.name
-        a, b, out = ([v.aval for v in (*equation.invars[:2], *equation.outvars[:1])] + [None] * 3)[:3]
+        shapes: list[Any] = [v.aval for v in (*equation.invars[:2], *equation.outvars[:1])]
+        a, b, out = (shapes + [None] * 3)[:3]
         if name in _CONVOLUTIONS:
             kernel, y = {"conv_forward": (b, out), "conv_input_gradient": (b, a), "conv_weight_gradient": (out, b)}[
                 name

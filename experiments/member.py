@@ -82,6 +82,7 @@ class Member:
 
     def write(self, kind: str, step: int, epoch: float, values: dict[str, float]) -> None:
         if leads():
+            assert self._log is not None, "written to while it is open"
             self._log.write(kind, step, epoch, values)
 
     def save(self, state: State) -> None:
@@ -108,6 +109,7 @@ class Member:
 
     def validate(self, state: State, step: int, epoch: float) -> None:
         """Measures the validation split; keeps the state if it is the best so far."""
+        assert self._validation is not None, "measured once there is a recipe"
         values = self._validation(state)
         values = dict(zip(values, map(float, agreed(np.array(list(values.values())))), strict=True))
         self.history.append({"step": step, "epoch": epoch, **values})
@@ -138,6 +140,7 @@ def open_members(config: ConfigDict, workdir: str | None, dataset: Dataset) -> I
         )
         members = []
         for one, directory in zip(configs, directories, strict=True):
+            assert directory, "run_directory refuses none"
             checkpoints = stack.enter_context(Checkpoints(Path(directory) / "checkpoints"))
             members.append(Member(one, Path(directory), checkpoints))
         yield members

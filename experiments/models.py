@@ -79,8 +79,9 @@ def build_model(config: ml_collections.ConfigDict, num_tasks: int, layout: Track
     """The model that the config names, for so many tasks and tracks of that layout."""
     section = config.model
     given = {name: value for name, value in section.items() if name not in RESERVED}
-    offered = {"num_tasks": num_tasks}
+    offered: dict[str, Any] = {"num_tasks": num_tasks}
     if section.outputs == "profiles":
+        assert layout is not None, "data sets without tracks were refused"
         offered |= {
             "num_strands": layout.strands,
             "controls": layout.controls,

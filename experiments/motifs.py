@@ -140,7 +140,8 @@ def is_current(folder: Path, settings: dict[str, Any]) -> bool:
 
 def find(config: ConfigDict, dataset: Dataset, sources: Sources, folder: Path) -> Result:
     """Everything, in the order of the page; patterns.h5 is written on the way."""
-    loci, seconds = sources.loci, {}
+    loci = sources.loci
+    seconds: dict[str, float] = {}
     read = loci["tokens"], loci["hypothetical"], folder / "patterns.h5"
     with timed(seconds, f"patterns in {len(loci['start']):,} loci"):
         patterns = discover(

@@ -83,8 +83,8 @@ def in_genome(
 def _joined(parts: Iterable[Columns], strength: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """The columns of all parts, one after another; empty ones where there is no part."""
     parts = list(parts)
-    texts, none = ("chromosome", "pattern", "strand"), {}
-    none |= {name: np.empty(0, np.str_ if name in texts else np.int64) for name in PLACE}
+    texts = ("chromosome", "pattern", "strand")
+    none = {name: np.empty(0, np.str_ if name in texts else np.int64) for name in PLACE}
     none |= {name: np.empty(0) for name in strength}
     return {name: np.concatenate([part[name] for part in parts] or [empty]) for name, empty in none.items()}
 
@@ -168,6 +168,6 @@ def _sites(instances: Columns, positive: Sequence[str]) -> dict[str, np.ndarray]
     order = order[np.isin(instances["pattern"][order], positive)]
     columns = [instances[name][order] for name in ("pattern", "chromosome", "start", "strand")]
     codes = [np.unique(values, return_inverse=True)[1] for values in columns]
-    first = np.unique(np.stack(codes, axis=1), axis=0, return_index=True)[1] if len(order) else []
-    kept = order[np.sort(np.asarray(first, np.int64))]
+    first = np.unique(np.stack(codes, axis=1), axis=0, return_index=True)[1] if len(order) else np.empty(0, np.int64)
+    kept = order[np.sort(first)]
     return {name: values[kept] for name, values in instances.items()}

@@ -204,7 +204,7 @@ def baseline_section(result: Result, record: Mapping[str, Any]) -> str:
         )
     q_value, total = result.sources.q_value, record["baseline"]
     like, loci = _patterns_like(result), len(result.sources.loci["start"])
-    rows = [
+    rows: list[list[Any]] = [
         [
             one.motif,
             one.positives / loci,

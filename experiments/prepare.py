@@ -7,6 +7,8 @@ windows, or bins of the genome with their labels, all dealt to training, validat
 the counts of reads in them; a manifest that counts everything dropped, with the reason; and a figure, `data.svg`.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -57,7 +59,8 @@ def main(config: ConfigDict) -> None:
     }
     with stage("checksums of the inputs"):
         manifest = describe(prepare, genome, peaks, windows, loci)
-    files, reads = {PEAKS: peaks_as_bed(prepare, peaks)}, {}
+    files = {PEAKS: peaks_as_bed(prepare, peaks)}
+    reads: Mapping[str, np.ndarray] = {}
     if prepare.terms:
         files["TERMS.txt"] = prepare.terms
     if tracks:
@@ -113,7 +116,7 @@ def describe(prepare: ConfigDict, genome: Genome, peaks: Peaks, windows: Windows
     }
 
 
-def describe_reads(manifest: dict, tracks: Tracks, loci: dict[str, np.ndarray], width: int) -> dict[str, np.ndarray]:
+def describe_reads(manifest: dict, tracks: Tracks, loci: dict[str, np.ndarray], width: int) -> Mapping[str, np.ndarray]:
     """Adds the tracks to the manifest; returns the reads `(n,)` of every window by group of tracks."""
     reads = reads_of_windows(tracks.files, loci["chromosome"], loci["start"], width)
     positive = positives_of(loci)

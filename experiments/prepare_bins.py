@@ -34,7 +34,8 @@ def windows_of_bins(prepare: ConfigDict, genome: Genome, peaks: Peaks, split_win
     Bins lie on the chromosomes that have peaks. Bins that are ambiguous for some task and positive for none are
     counted and left out. One chromosome is in memory at a time.
     """
-    counts, drops = Counter(), {kind: Counter() for kind in ("positive", "negative")}
+    counts: Counter = Counter()
+    drops: dict[str, Counter] = {kind: Counter() for kind in ("positive", "negative")}
     names = np.unique(peaks.loci.chromosome).tolist()
     found: dict[str, list[_Scanned]] = {"positive": [], "negative": []}
     for name in tqdm(names, desc="labelling bins", unit="chromosome", disable=None):

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ class Program:
                 lambda step: _stack([windows(seeds[model], step, self._rows) for model in models]), depth=depth
             )
 
-    def __enter__(self) -> "Program":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -124,6 +124,7 @@ class Program:
 
     def _batch(self, state: State, source: Examples | Windows) -> Batch:
         if self.on_device:
+            assert isinstance(source, Examples), "they lie on the device"
             return batch_at(source, self._plan, state.seed, state.step)
         # On every device: it works on other rows of the batch than of the windows, and letters are quickly sent.
         return assemble(on_every_device(source, self._mesh), self._plan)
@@ -166,6 +167,7 @@ class Program:
 
     def _arguments(self, step: int, count: int) -> tuple[Any, ...]:
         """What the compiled step takes besides the states."""
+        source: Examples | Windows
         if self.on_device:
             source = self._examples
         elif self.steps_per_call == 1:
@@ -217,7 +219,7 @@ def state_of(states: State, model: int, models: int, mesh: Mesh | None = None) -
     """One model's own state out of it, on every device of the mesh."""
     if models == 1:
         return states
-    placed = {} if mesh is None else {"out_shardings": NamedSharding(mesh, EVERYWHERE)}
+    placed: dict[str, Any] = {} if mesh is None else {"out_shardings": NamedSharding(mesh, EVERYWHERE)}
     return jax.jit(_one_of, **placed)(states, np.int32(model))
 
 

@@ -106,7 +106,9 @@ def runs_section(runs: list[Evaluated]) -> str:
         for name in dict.fromkeys(name for run in runs for name in run.record["config"][section])
         if len({json.dumps(run.record["config"][section].get(name)) for run in runs}) > 1
     ]
-    rows = [[f"{s}.{n}", *(str(run.record["config"][s].get(n, "–")) for run in runs)] for s, n in differing]
+    rows: list[list[Any]] = [
+        [f"{s}.{n}", *(str(run.record["config"][s].get(n, "–")) for run in runs)] for s, n in differing
+    ]
     rows.append(["seed", *(str(run.record["config"]["seed"]) for run in runs)])
     rows.append(["best epoch", *(int(run.result["best"]["epoch"]) for run in runs)])
     rows.append(["epochs trained", *(round(run.result["history"][-1]["epoch"]) for run in runs)])

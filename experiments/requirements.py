@@ -52,7 +52,7 @@ def _parse(text: str, conditions: Sequence[str]) -> Requirement:
         threshold = float(found["number"]) if found else None
     except ValueError:
         threshold = None
-    if threshold is None:
+    if found is None or threshold is None:
         raise InputError(
             f"--require: {text!r} must be [CONDITION[-CONDITION]:]MEASURE, one of {', '.join(_COMPARISONS)}, and a"
             " number"

@@ -163,6 +163,7 @@ def finished_run(workdir: str | None, config: ml_collections.ConfigDict) -> Path
       InputError: it is no run, one of another config, or still to be trained.
     """
     read_record(workdir)
+    assert workdir, "read_record refuses none"
     check_config(workdir, config)
     path = Path(workdir)
     if not (path / RESULT).is_file():

@@ -114,7 +114,8 @@ def _hypothetical_batch(
     """Hypothetical contributions `(B, L, 4)` to one task's logit; `task` is one-hot, so that all share one program."""
 
     def f(x: jax.Array) -> jax.Array:
-        return model.apply({"params": params}, x) @ task
+        logits: Any = model.apply({"params": params}, x)
+        return logits @ task
 
     return deepshap(f, one_hot(tokens), references=one_hot(references), rule=MIXED_RULE)
 

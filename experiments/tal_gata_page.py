@@ -1,7 +1,7 @@
 """The page of the TAL–GATA simulation: figures 3 to 6 of the paper's appendix, from scores computed here."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,7 @@ def strength_figure(columns: Scores, data: Simulation, matches: Matches, one_sca
     return grid
 
 
-def _grid(rows: int, columns: Sequence[str], labels: Sequence[str]) -> tuple[Figure, np.ndarray]:
+def _grid(rows: int, columns: Collection[str], labels: Sequence[str]) -> tuple[Figure, np.ndarray]:
     height = HEAD + rows * ROW + FOOT
     grid = Figure(figsize=(WIDTH, height))
     margins = {"left": 0.065, "right": 0.99, "top": 1 - HEAD / height, "bottom": FOOT / height}
@@ -229,7 +229,7 @@ def choose_example(data: Simulation, scores: Scores, strong: float) -> int | Non
     """The sequence that is drawn, by the rule of the caption; None if there is none to choose from."""
     candidates = []
     for sequence in np.flatnonzero((data.counts == 1).all(axis=1)):
-        instances = _instances(data, sequence)
+        instances = _instances(data, int(sequence))
         span = max(end for *_, end, _ in instances) - min(start for _, start, *_ in instances)
         if span <= LOGO_WIDTH and min(strength for *_, strength in instances) > strong:
             start, end = next((start, end) for motif, start, end, _ in instances if motif == 1)

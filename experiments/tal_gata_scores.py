@@ -78,7 +78,8 @@ def _score_batch(
     """Scores of the bases `(B, L)` for one task's logit; `task` is one-hot, so that all tasks share one program."""
 
     def f(x: jax.Array) -> jax.Array:
-        return model.apply({"params": params}, x) @ task
+        logits: Any = model.apply({"params": params}, x)
+        return logits @ task
 
     return jnp.sum(METHODS[method](f, one_hot(tokens), reference, steps), axis=-1)
 
@@ -125,7 +126,7 @@ def score_shuffled(model: nn.Module, params: Any, tokens: np.ndarray, seed: int,
     with tqdm(total=2 * count, desc="shuffled references", disable=None) as bar:
         for name, references in shuffles.items():
             wanted = {1, count // 2, count} if name == "shuffles" else {count}
-            total = 0.0
+            total: Any = 0.0
             for i in range(count):
                 total = total + score(model, params, tokens, references[:, i], MIXED, config)
                 if i + 1 in wanted:
@@ -222,7 +223,7 @@ def claims(result: dict[str, Any], all_shuffles: str) -> list[dict[str, Any]]:
     ]
 
 
-def _claim(text: str, found: str, holds: Callable[[], bool]) -> dict[str, Any]:
+def _claim(text: str, found: str, holds: Callable[[], bool | None]) -> dict[str, Any]:
     """A comparison with the mean of no matches, None, is not decided."""
     try:
         return {"claim": text, "found": found, "holds": holds()}
@@ -263,7 +264,7 @@ def _leaves_none(result: dict[str, Any], motif: str) -> dict[str, Any]:
     )
 
 
-def _tier(result: dict[str, Any], method: str, partner: bool) -> list[float | None]:
+def _tier(result: dict[str, Any], method: str, partner: bool) -> list[Any]:
     return [row["mean"] for row in result["tiers"]["TAL1"][method] if row["partner"] == partner]
 
 

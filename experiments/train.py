@@ -64,7 +64,7 @@ def main(config: ConfigDict, workdir: str | None) -> None:
         initial = [from_host(agreed(state), mesh) for state in initial]
         states = stack_states(
             [
-                state.replace(step=state.step + step) if member.finished else member.restore(state, step)
+                dataclasses.replace(state, step=state.step + step) if member.finished else member.restore(state, step)
                 for member, state in zip(members, initial, strict=True)
             ],
             mesh,
@@ -148,7 +148,8 @@ class Run:
         with tqdm(total=self._total, initial=step, bar_format=BAR, disable=None, dynamic_ncols=True) as bar:
             while step < self._total and self._training():
                 if self._has_prior and step % self._train.gradients_every == 0:
-                    pending = self._log_steps(pending, bar)
+                    self._log_steps(pending, bar)
+                    pending = None
                     self._log_gradients(self._program.report(states, step), step + 1)
                 count = self._steps_to_make(step)
                 states, numbers = self._program(states, step, count)
@@ -159,7 +160,8 @@ class Run:
                 epoch_ends, stops = step % self._steps_per_epoch == 0, self._stop.granted(step, count)
                 if not (epoch_ends or stops or step % self._train.checkpoint_every == 0):
                     continue
-                pending = self._log_steps(pending, bar)  # also makes sure that what is saved is finite
+                self._log_steps(pending, bar)  # also makes sure that what is saved is finite
+                pending = None
                 self._save(states, step, epoch_ends)
                 if stops:
                     return

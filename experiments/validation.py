@@ -13,6 +13,7 @@ from fprior.data.splits import VALID
 from fprior.losses import binary_cross_entropy
 from fprior.metrics.performance import binary_performance
 from fprior.training.predict import contributions, predict, profile_losses
+from fprior.training.problem import Labels, Profiles
 from fprior.training.state import State
 from fprior.training.step import Recipe, attribution_of, loss_weights, parameter_losses, total_loss
 
@@ -49,34 +50,39 @@ class Validation:
 
     def _labels(self, variables: Any) -> dict[str, float]:
         loci = np.concatenate([self._positives, self._negatives])
-        labels = self._dataset.loci["labels"][loci]
+        labels, problem = self._dataset.loci["labels"][loci], self._recipe.problem
+        assert isinstance(problem, Labels), "the one of models of labels"
         logits = predict(self._model, variables, *self._inputs(loci), mesh=self._recipe.mesh)
-        loss = binary_cross_entropy(logits, labels, class_averaged=self._recipe.problem.class_averaged)
+        loss = binary_cross_entropy(logits, labels, class_averaged=problem.class_averaged)
         probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
         auroc = binary_performance(labels, probabilities)["auroc"]
         return {"loss/correctness": float(loss), "auroc": float(np.nanmean(auroc))}
 
     def _profiles(self, variables: Any) -> dict[str, float]:
         """Positives and negatives weigh the same, as they do in a batch; the score is that of positives."""
-        parts = []
+        problem, parts = self._recipe.problem, []
+        assert isinstance(problem, Profiles), "the one of models of profiles"
         for loci in (self._positives, self._negatives):
             profiles, controls = self._counts(loci)
             tokens, batch_size = self._inputs(loci)
-            how = {"controls": controls, "mesh": self._recipe.mesh}
-            parts.append(profile_losses(self._model, variables, tokens, profiles, batch_size, **how))
+            mesh = self._recipe.mesh
+            parts.append(
+                profile_losses(self._model, variables, tokens, profiles, batch_size, controls=controls, mesh=mesh)
+            )
         profile, counts = (
             np.mean([part[name].mean(dtype=np.float64) for part in parts]) for name in ("profile", "counts")
         )
         peaks = parts[0]
         reads = peaks["reads"].sum(dtype=np.float64)
         return {
-            "loss/correctness": float(profile + self._recipe.problem.count_weight * counts),
+            "loss/correctness": float(profile + problem.count_weight * counts),
             "loss/profile": float(profile),
             "loss/counts": float(counts),
             "nats_per_read": float(peaks["cross_entropy"].sum(dtype=np.float64) / reads) if reads else float("nan"),
         }
 
     def _prior(self, variables: Any) -> float:
+        assert self._recipe.prior is not None, "asked of runs with a prior"
         tracks = contributions(
             self._model,
             variables,

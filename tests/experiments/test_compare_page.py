@@ -181,8 +181,8 @@ def test_examples_are_the_largest_gain_and_the_largest_loss(whole):
         ("deepshap.high_frequency_share", True),
         ("deepshap.entropy_bits", False),
     ]
-    assert chosen[1].index == np.argmin(np.where(np.arange(SEQUENCES) == chosen[0].index, np.inf, gain))
-    start = int(comparison.loci["start"][chosen[1].index])
+    assert chosen[1].place == np.argmin(np.where(np.arange(SEQUENCES) == chosen[0].place, np.inf, gain))
+    start = int(comparison.loci["start"][chosen[1].place])
     assert f"chr20:{start + 1:,}-{start + LENGTH:,}: where Fourier prior raises the DeepSHAP entropy" in whole
 
 
