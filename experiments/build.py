@@ -20,6 +20,7 @@ from fprior.training.checkpoint import Checkpoints
 from fprior.training.problem import Labels, Problem, Profiles
 from fprior.training.state import State, init_state
 from fprior.training.step import Recipe
+from fprior.typing import AnyArray
 
 
 def dataset_of(config: ConfigDict) -> Dataset:
@@ -75,7 +76,7 @@ def initial_state(config: ConfigDict, dataset: Dataset, model: Any, seed: int) -
     return init_state(model, optimizer_of(config), seed, config.data.input_length, shape)
 
 
-def prior_of(config: ConfigDict) -> Callable[[jax.Array], jax.Array]:
+def prior_of(config: ConfigDict) -> Callable[[AnyArray], jax.Array]:
     """The prior as a function of the attribution track alone."""
     prior = config.prior
     if prior.name == "smoothness":

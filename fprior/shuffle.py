@@ -168,7 +168,7 @@ class _Walks:
         enters, leaves = known[:, 1:] & ~known[:, :-1], known[:, :-1] & ~known[:, 1:]
         stretch = np.zeros(tokens.shape, np.intp)
         np.cumsum(enters, axis=1, out=stretch[:, 1:])
-        self.stretches = int(stretch.max()) + 1 if stretch.size else 1
+        self.stretches = int(np.max(stretch)) + 1 if stretch.size else 1
         state = stretch * _STATES + tokens
         source, target = state[:, :-1], tokens[:, 1:]
         self.first_state = state[:, 0]

@@ -119,7 +119,7 @@ def _one_hot(op: Operation, node: Node, at: jax.Array, ref: jax.Array) -> Node:
     choice, shape = node.choice, node.choice.source.value.shape
     windows = np.delete(shape, choice.axis)
     of_window = np.expand_dims(np.arange(windows.prod()).reshape(windows), choice.axis)
-    along = np.expand_dims(np.arange(shape[choice.axis]), [a for a in range(len(shape)) if a != choice.axis])
+    along = np.expand_dims(np.arange(shape[choice.axis]), tuple(a for a in range(len(shape)) if a != choice.axis))
 
     def equal(a: np.ndarray, b: np.ndarray) -> bool:
         return np.array_equal(np.broadcast_to(a, shape), np.broadcast_to(b, shape))

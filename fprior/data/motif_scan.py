@@ -80,7 +80,7 @@ def score_threshold(matrix: Any, false_positive_rate: float) -> float:
     distribution of the sum of scores is built position by position in whole arrays.
     """
     scores = np.array([matrix[base] for base in ALPHABET])
-    least, most = min(0.0, scores.min(axis=0).sum()), max(0.0, scores.max(axis=0).sum())
+    least, most = min(0.0, float(scores.min(axis=0).sum())), max(0.0, float(scores.max(axis=0).sum()))
     bins = BINS * matrix.length
     step = (most - least) / (bins - 1) or 1.0  # all scores are 0 where a motif prefers no base
     moves = np.floor(scores / step + 0.5).astype(np.int64)

@@ -296,8 +296,8 @@ def _write_bigwig(path: Path, parts: list[dict[str, np.ndarray]], lengths: Mappi
         file.addHeader(list(lengths.items()))
         for name in lengths:
             positions, counts = np.unique(np.concatenate([part[name] for part in parts]), return_counts=True)
-            if counts.max(initial=0) > _EXACT:
-                worst = positions[counts.argmax()]
+            if np.max(counts, initial=0) > _EXACT:
+                worst = positions[np.argmax(counts)]
                 raise InputError(f"{name}:{worst} (0-based) has over {_EXACT:,} reads; remove duplicates first")
             for at in range(0, len(positions), _PIECE):
                 piece = slice(at, at + _PIECE)

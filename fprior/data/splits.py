@@ -86,7 +86,7 @@ def deal_blocks(
         raise InputError(f"block_size (={block_size}) must be at least 1 base")
     starts = [np.arange(0, length, block_size, dtype=np.int64) for length in lengths.values()]
     counts = [len(block_starts) for block_starts in starts]
-    sizes = np.diff(np.rint(np.cumsum(fractions) * sum(counts)).astype(np.int64), prepend=0)
+    sizes: np.ndarray = np.diff(np.rint(np.cumsum(fractions) * sum(counts)).astype(np.int64), prepend=0)
     for name, fraction, size in zip(SPLITS, fractions, sizes, strict=True):
         if fraction > 0 and size == 0:
             raise InputError(f"block_size (={block_size}) leaves no block of {sum(counts)} to {name}; lower it")

@@ -139,8 +139,8 @@ def _check(tokens: np.ndarray, hypothetical: np.ndarray, window: int) -> None:
     bad = ~np.isfinite(hypothetical).all(axis=(1, 2))
     if bad.any():
         raise InputError(
-            f"hypothetical: {bad.sum():,} of {len(bad):,} sequences, the first at {bad.argmax()}, have values that are"
-            " not finite; leave them out"
+            f"hypothetical: {bad.sum():,} of {len(bad):,} sequences, the first at {np.argmax(bad)}, have values that"
+            " are not finite; leave them out"
         )
 
 

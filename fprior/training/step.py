@@ -16,6 +16,7 @@ from fprior.priors import track_of
 from fprior.training.problem import LABELS, Losses, Problem, apply, objective_of
 from fprior.training.sharding import by_rows, split_rows
 from fprior.training.state import State
+from fprior.typing import AnyArray
 
 ATTRIBUTED = ("batch", "evaluation", "training")
 PARAMETER_LOSSES = {  # of each parameter, to be summed over all
@@ -60,7 +61,7 @@ class Recipe:
 
     model: Any
     optimizer: optax.GradientTransformation
-    prior: Callable[[jax.Array], jax.Array] | None = None
+    prior: Callable[[AnyArray], jax.Array] | None = None
     prior_weight: Callable[[jax.Array], jax.Array] = lambda step: jnp.float32(1)
     prior_rows: int | None = None
     attributed: str = "batch"
