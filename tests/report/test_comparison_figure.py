@@ -1,10 +1,8 @@
 """The figures of a comparison."""
 
-import itertools
-
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from legible import assert_apart, in_view, renderer_of
 
 from fprior.errors import InputError
 from fprior.report.comparison_figure import distributions, paired_scatter, seed_dots
@@ -112,12 +110,6 @@ def test_scatter_plots_without_anything_to_show(values):
     assert to_svg(ax.figure).startswith("<svg")
 
 
-def in_view(axis):
-    """The labels of the ticks that are drawn."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-
-
 @pytest.mark.parametrize("kind", ["dots", "distributions", "scatter"])
 def test_no_text_lies_on_another(kind):
     titles = [f"gradient × input: correlation with the distance from the nearest summit, task {i}" for i in range(5)]
@@ -127,19 +119,13 @@ def test_no_text_lies_on_another(kind):
         figure = paired_scatter(pairs, ("no prior", "Fourier prior on all examples"))
     else:
         figure = (seed_dots if kind == "dots" else distributions)(values)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    renderer = renderer_of(figure)
     texts = [
         text
         for ax in figure.axes
         for text in (ax._left_title, ax.xaxis.label, ax.yaxis.label, *in_view(ax.xaxis), *in_view(ax.yaxis))
     ]
-    boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
-    for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-    for box in boxes:
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert_apart(texts, figure, renderer)
 
 
 def test_hostile_names_are_escaped():

@@ -1,10 +1,8 @@
 """The figure of observed and expected profiles."""
 
-import itertools
-
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from legible import assert_apart, renderer_of
 
 from fprior.errors import InputError
 from fprior.report.figures import to_svg
@@ -164,15 +162,9 @@ def test_no_text_lies_on_another():
     given = arrays(runs=("with the Fourier prior", "without"))
     given["observed"] = 3_000 * given["observed"]  # some 100,000 reads on either strand
     figure = figure_of(**given)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    renderer = renderer_of(figure)
     texts = [text for ax in figure.axes for text in (ax._left_title, ax._right_title, ax.xaxis.label, ax.yaxis.label)]
-    boxes = [text.get_window_extent(renderer) for text in [*texts, *figure.texts] if text.get_text()]
-    for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-    for box in boxes:
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert_apart([*texts, *figure.texts], figure, renderer)
 
 
 def test_hostile_names_are_escaped():

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from legible import assert_apart, in_view, renderer_of
 
 from fprior.errors import InputError
 from fprior.report.figures import to_svg
@@ -83,29 +83,17 @@ def test_values_that_are_all_alike(level, at):
     assert to_svg(ax.figure).startswith("<svg")
 
 
-def in_view(axis):
-    """The labels of the ticks that are drawn."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-
-
 @pytest.mark.parametrize("measures", [1, 3, 4, 5])
 @pytest.mark.parametrize("scale", [1e-6, 1234.5])
 def test_no_text_lies_on_another(measures, scale):
     titles = [f"background: importance of G and C times that of A and T, DeepSHAP, task {i}" for i in range(measures)]
     values = dict(zip(titles, values_of(measures, scale=scale).values(), strict=True))
     figure = series_lines(AT, values, "G and C that were added to the background of the training positives (%)")
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
+    renderer = renderer_of(figure)
     texts = list(figure.axes[0].texts)
     for ax in panels(figure):
         texts += (ax._left_title, ax.xaxis.label, ax.yaxis.offsetText, *in_view(ax.xaxis), *in_view(ax.yaxis))
-    boxes = [text.get_window_extent(renderer) for text in texts if text.get_text()]
-    for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-    for box in boxes:
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    assert_apart(texts, figure, renderer)
     for ax, box in itertools.product(panels(figure), (text.get_window_extent() for text in figure.axes[0].texts)):
         assert not ax.get_window_extent(renderer).overlaps(box)
 
