@@ -25,7 +25,7 @@ test: $(VENV)/installed
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 slow-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,notebook]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,notebook,docs]'
 	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/docs-installed
