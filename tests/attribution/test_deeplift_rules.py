@@ -185,7 +185,8 @@ def test_operations_without_a_rule_are_refused(primitive, f):
         with jax.named_scope("here"):
             return f(x)
 
-    message = rf"primitive '{primitive}' .*test_deeplift_rules.py:\d+.*, scope here.*register_rule\('{primitive}', rule\)"
+    place = r"test_deeplift_rules.py:\d+.*, scope here"
+    message = rf"primitive '{primitive}' .*{place}.*register_rule\('{primitive}', rule\)"
     with pytest.raises(NoRuleError, match=message):
         deeplift(scoped, X, R)
 
