@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from fprior.attribution.deeplift import deeplift
-from fprior.attribution.path import expected_gradients, guided_backprop, integrated_gradients, smooth_grad
+from fprior.attribution.guided import guided_backprop
+from fprior.attribution.path import expected_gradients, integrated_gradients, smooth_grad
 
 BACKGROUND = 0.25  # the reference inside a prior: every base alike, which costs no shuffles in the compiled step
 PATH_STEPS = 8  # of integrated gradients: as many gradients a training step

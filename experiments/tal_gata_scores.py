@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from fprior.attribution.deeplift import deeplift
 from fprior.attribution.gradients import input_gradient
-from fprior.attribution.path import guided_backprop, integrated_gradients
+from fprior.attribution.guided import guided_backprop
+from fprior.attribution.path import integrated_gradients
 from fprior.data.simulation import BACKGROUND, KINDS, MOTIFS, TASKS, Motif, Simulation, match_strengths, top_matches
 from fprior.sequence import one_hot
 from fprior.shuffle import dinucleotide_shuffle

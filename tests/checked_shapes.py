@@ -15,6 +15,7 @@ MODULES = (
     "fprior.objectives",
     "fprior.attribution.gradients",
     "fprior.attribution.path",
+    "fprior.attribution.guided",
     "fprior.attribution.deeplift",
     "fprior.attribution.deepshap",
     "fprior.attribution.mutagenesis",
