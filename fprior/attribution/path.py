@@ -196,8 +196,12 @@ def smooth_grad(
     return average * x if times_input else average
 
 
-def floating(x: AnyArray) -> jax.Array:
-    """x as an array of a floating dtype; raises TypeError if it has another."""
+def floating(x: Num[AnyArray, "*shape"]) -> Float[jax.Array, "*shape"]:
+    """x `(…)` as a JAX array of its floating dtype.
+
+    Raises:
+      TypeError: it is not floating, so that it has no gradient.
+    """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x ({x.dtype}) must be floating to have a gradient; pass x.astype(jnp.float32)")
@@ -209,8 +213,12 @@ def _at_least_one(number: int, name: str) -> None:
         raise ValueError(f"{name} (={number}) must be at least 1")
 
 
-def scalars_of(f: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """f's scalars `(B,)` of x `(B, …)`; raises ValueError if it returns something else."""
+def scalars_of(f: Callable[[jax.Array], jax.Array], x: Float[jax.Array, " B *shape"]) -> Float[jax.Array, " B"]:
+    """f's scalars `(B,)` of x `(B, …)`.
+
+    Raises:
+      ValueError: f returns another shape.
+    """
     values = f(x)
     if jnp.shape(values) != x.shape[:1]:
         raise ValueError(
