@@ -119,7 +119,7 @@ def _train(group: Sequence[Planned]) -> None:
     arguments = [f"--config={config_file()}", f"--workdir={workdir}"]
     arguments += [f"--config.{name}={value}" for name, value in fields.items()]
     child = subprocess.Popen([sys.executable, "-m", "experiments.train", *arguments], stdout=subprocess.DEVNULL)
-    stopped = _wait(child)
+    stopped = wait_for(child)
     if child.returncode:
         raise InputError(f"{workdir}: its training ended with status {child.returncode}; what it said stands above")
     if not all(model.finished for model in group):
@@ -128,8 +128,8 @@ def _train(group: Sequence[Planned]) -> None:
         raise Stopped
 
 
-def _wait(child: subprocess.Popen) -> bool:
-    """Waits for the training to end, passing on wishes that it may stop; whether there was one."""
+def wait_for(child: subprocess.Popen) -> bool:
+    """Waits for a command to end, passing on wishes that it may stop; whether there was one."""
     stopped = False
 
     def stop(*_: object) -> None:

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 from typing import Any
 
-from experiments import attribute, compare, doctor, evaluate, gc_series, prepare, report, train
+from experiments import attribute, compare, doctor, evaluate, gc_series, prepare, report, train, workflow
 from experiments.launch import launch
 from tests.forked import fork, status_of
 
@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": (doctor.main, {"fast": "fast"}),
     "gc_series": (gc_series.main, dict.fromkeys(("workdir", "seeds", "conditions", "biases"), "")),
     "report": (report.main, {"needs_config": False, "runs": "runs", "output": "page", "split": "split"}),
+    "workflow": (workflow.main, {"workdir": "directory"}),
 }
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
 
