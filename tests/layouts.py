@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +35,7 @@ from fprior.training.checkpoint import Checkpoints
 from fprior.training.log import read_log
 from fprior.training.state import State
 from tests import tiny
+from tests.forked import fork, status_of
 
 FLOOR = 0.01  # of the size of a logged number
 FLOORS = {"gradient_cosine": 1.0}  # a sum over unit vectors, which is rounded as if it were 1, whatever comes out
@@ -114,33 +114,22 @@ class Row(NamedTuple):
 # ---- runs, each in processes of its own, forked from this one, which has imported JAX and not used it
 
 
-def fork(main: Callable[[], None], environment: dict[str, str], output: Path) -> int:
+def start(main: Callable[[], None], environment: dict[str, str], output: Path) -> int:
     """Calls it in a process of its own; its id."""
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
+
+    def call() -> None:
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
         os.environ.update(environment)
         main()
-        status = 0
-    except SystemExit as error:
-        status = error.code or 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+
+    return fork(call)
 
 
 def wait(children: list[int], output: Path) -> None:
     for child in children:
-        _, status = os.waitpid(child, 0)
-        assert status == 0, output.read_text()
+        assert status_of(child) == 0, output.read_text()
 
 
 def command(main: Callable[..., None], arguments: list[str], **options) -> None:
@@ -170,7 +159,7 @@ def train_once(layout: Layout, world: tiny.World, run: Path, *, stop: bool = Fal
         if layout.processes > 1:
             environment |= place(layout, process, port)
         terminated = layout.terminated and process == layout.processes - 1 and not run.exists()
-        children.append(fork(functools.partial(main, terminated), environment, output))
+        children.append(start(functools.partial(main, terminated), environment, output))
     wait(children, output)
 
 
@@ -261,7 +250,7 @@ def rows(names: list[str], folder: Path, say: Callable[[str], None]) -> list[Row
     """Trains all layouts and what they are held against, then compares."""
     world = tiny.make_world(folder)
     said = folder / "prepare.txt"
-    wait([fork(lambda: command(prepare.main, [f"--config={world.config}"]), {}, said)], said)
+    wait([start(lambda: command(prepare.main, [f"--config={world.config}"]), {}, said)], said)
     runs: dict[str, tuple[Path, Path]] = {}
     most = max(LAYOUTS[name].models for name in names)
     for number, name in enumerate(names):

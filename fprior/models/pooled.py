@@ -8,8 +8,6 @@ import jax.numpy as jnp
 
 from fprior.models.layers import Conv
 
-INIT = nn.initializers.glorot_uniform()
-
 
 class PooledModel(nn.Module):
     """Valid convolutions with ReLU, global average pooling, one hidden dense layer, one logit a task.
