@@ -74,18 +74,23 @@ def test_the_prior_pulls_at_the_parameters(folder):
     assert report["gradient_norm/prior"] > 0
 
 
-def test_the_checkpoint_that_is_measured_can_be_read_back(folder):
+@pytest.fixture(scope="module")
+def start(tiny):
+    recipe = quickstart.recipes_of(open_dataset(quickstart.DATASET))["none"]
+    return init_state(recipe.model, recipe.optimizer, 0, TINY["LENGTH"])
+
+
+def test_the_checkpoint_that_is_measured_can_be_read_back(folder, start):
     dataset = open_dataset(quickstart.DATASET)
     recipe = quickstart.recipes_of(dataset)["none"]
-    like = init_state(recipe.model, recipe.optimizer, 0, TINY["LENGTH"])
     with Checkpoints(folder / "none" / "checkpoints", read_only=True) as checkpoints:
-        best, progress = checkpoints.restore("best", like)
-        latest, _ = checkpoints.restore("latest", like)
+        best, progress = checkpoints.restore("best", start)
+        latest, _ = checkpoints.restore("latest", start)
     assert int(best.step) == int(latest.step) == STEPS
     assert quickstart.validate(dataset, recipe, best) == pytest.approx(progress)
 
 
-def test_the_best_epoch_is_kept_whichever_it_is(tiny, tmp_path, monkeypatch):
+def test_the_best_epoch_is_kept_whichever_it_is(start, tmp_path, monkeypatch):
     dataset = open_dataset(quickstart.DATASET)
     losses = iter([0.7, 0.5, 0.6])
     monkeypatch.setattr(quickstart, "validate", lambda *_: {"loss/correctness": next(losses), "auroc": 0.5})
@@ -94,11 +99,10 @@ def test_the_best_epoch_is_kept_whichever_it_is(tiny, tmp_path, monkeypatch):
     (tmp_path / "none").mkdir()
     recipe = quickstart.recipes_of(dataset)["none"]
     epoch = -(-len(dataset.select(0, positive=True)) // 500)
-    quickstart.train(dataset, recipe, tmp_path / "none", 0, 3 * epoch)
-    like = init_state(recipe.model, recipe.optimizer, 0, TINY["LENGTH"])
+    quickstart.train(dataset, recipe, start, tmp_path / "none", 3 * epoch)
     with Checkpoints(tmp_path / "none" / "checkpoints", read_only=True) as checkpoints:
-        assert int(checkpoints.restore("best", like)[0].step) == 2 * epoch
-        assert int(checkpoints.restore("latest", like)[0].step) == 3 * epoch
+        assert int(checkpoints.restore("best", start)[0].step) == 2 * epoch
+        assert int(checkpoints.restore("latest", start)[0].step) == 3 * epoch
 
 
 # ---- the table and the page
