@@ -3,49 +3,33 @@
 import numpy as np
 
 from experiments.report_tables import Evaluated
-from fprior.report.figures import Positions, attribution_pair, to_svg
+from fprior.report.figures import to_svg
 from fprior.report.page import figure
+from fprior.report.peak_figure import QUANTILES, chosen_peaks, locus_name, peak_svg
 from fprior.report.profile_figure import profile_rows
-from fprior.sequence import decode
-
-PEAK_QUANTILES = (1.0, 0.75, 0.5, 0.25)  # of the signal of the positives: the peaks that are drawn
-LOGO_WIDTH = 80
 
 
 def peaks_section(runs: list[Evaluated]) -> str:
-    signal = runs[0].arrays["signal"]
-    order = np.argsort(np.nan_to_num(signal, nan=-np.inf), kind="stable")
-    chosen = [int(order[round(quantile * (len(order) - 1))]) for quantile in PEAK_QUANTILES]
-    parts = [
-        f"<p>The peaks are not picked by eye: they are those at the quantiles {', '.join(map(str, PEAK_QUANTILES))} of"
-        " the signal of all positives of the split. The logos show the bases around the summit, in the middle.</p>"
-    ]
-    for quantile, index in zip(PEAK_QUANTILES, dict.fromkeys(chosen), strict=False):
-        parts.append(peak_figure(runs, index, quantile))
-    return "\n".join(parts)
+    text = (
+        f"The peaks are not picked by eye: they are those at the quantiles {', '.join(map(str, QUANTILES))} of"
+        " the signal of all positives of the split. The logos show the bases around the summit, in the middle."
+    )
+    chosen = chosen_peaks(runs[0].arrays["signal"])
+    return "\n".join([f"<p>{text}</p>", *(peak_figure(runs, *peak) for peak in chosen.items())])
 
 
 def peak_figure(runs: list[Evaluated], index: int, quantile: float) -> str:
     arrays = runs[0].arrays
     row = arrays["positive_rows"][index]
-    chromosome, start, end = (arrays[name][row] for name in ("chromosome", "start", "end"))
-    length = int(end - start)
-    width = min(LOGO_WIDTH, length)
-    first = (length - width) // 2
+    chromosome, start, end = str(arrays["chromosome"][row]), int(arrays["start"][row]), int(arrays["end"][row])
     tracks = {run.label: run.arrays["contributions"][index] for run in runs}
-    bases = arrays["tokens"][index][first : first + width]
-    one_hot = bases[:, None] == np.arange(4)
-    logos = {label: one_hot * track[first : first + width, None] for label, track in tracks.items()}
-    name = f"{chromosome}:{start + 1:,}-{end:,}"
-    positions = Positions(str(chromosome), int(start), int(start) + length // 2, int(start) + first)
-    svg = to_svg(attribution_pair(tracks, logos, positions, name))
-    caption = f"{name}, quantile {quantile:g} of the signal."
+    svg, alt = peak_svg(tracks, arrays["tokens"][index], chromosome, start)
+    caption = f"{locus_name(chromosome, start, end - start)}, quantile {quantile:g} of the signal."
     if runs[0].outputs == "labels":
         caption += f" Predicted probability: {_probabilities(runs, row)}."
     else:
-        svg = profiles_svg(runs, index, str(chromosome), int(start), int(end)) + svg
+        svg = profiles_svg(runs, index, chromosome, start, end) + svg
         caption += " Above the contributions, the reads that end at each base: observed, expected by each run, control."
-    alt = f"Contribution of every base of {name} and logos around its summit, sequence {decode(bases)}"
     return figure(svg, caption, alt)
 
 

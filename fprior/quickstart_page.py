@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fprior.metrics.statistics import describe, paired_test
-from fprior.report.figures import Positions, attribution_pair, learning_curves, to_svg
+from fprior.report.figures import learning_curves, to_svg
 from fprior.report.page import MISSING, Section, figure, key_values, note, page, table
-from fprior.sequence import decode
+from fprior.report.peak_figure import QUANTILES, chosen_peaks, locus_name, peak_svg
 
 PERFORMANCE = {"auroc": "auROC ↑", "auprc": "auPRC ↑"}
 MEASURES = {
@@ -22,8 +22,6 @@ CAUTION = (
     "One seed of each model: two that differ in nothing but the seed differ in all of these numbers too, and one run"
     " cannot say by how much. Run other seeds before you believe a difference: --seed=1 --output=ANOTHER_DIRECTORY."
 )
-QUANTILES = (1.0, 0.75, 0.5, 0.25)  # of the signal of the peaks: those that are drawn
-LOGO_WIDTH = 80
 
 
 class Inputs(NamedTuple):
@@ -138,28 +136,18 @@ def _signed(value: float) -> str:
 
 
 def peaks_section(models: Sequence[Explained], inputs: Inputs) -> str:
-    order = np.argsort(np.nan_to_num(inputs.signal, nan=-np.inf), kind="stable")
     text = (
         f"The peaks are not picked by eye: they are those at the quantiles {', '.join(map(str, QUANTILES))} of the"
         " signal of all held-out peaks. The letters show the bases around the summit, in the middle."
     )
-    chosen = {int(order[round(quantile * (len(order) - 1))]): quantile for quantile in QUANTILES}
+    chosen = chosen_peaks(inputs.signal)
     return "\n".join([f"<p>{text}</p>", *(peak_figure(models, inputs, *peak) for peak in chosen.items())])
 
 
 def peak_figure(models: Sequence[Explained], inputs: Inputs, index: int, quantile: float) -> str:
     chromosome, start = str(inputs.chromosome[index]), int(inputs.start[index])
-    length = inputs.tokens.shape[1]
-    first = (length - LOGO_WIDTH) // 2
-    shown = slice(first, first + LOGO_WIDTH)
-    bases = inputs.tokens[index, shown]
     tracks = {model.label: model.contributions[index] for model in models}
-    logos = {label: track[shown, None] * (bases[:, None] == np.arange(4)) for label, track in tracks.items()}
-    name = f"{chromosome}:{start + 1:,}-{start + length:,}"
-    positions = Positions(chromosome, start, start + length // 2, start + first)
+    svg, alt = peak_svg(tracks, inputs.tokens[index], chromosome, start)
+    name = locus_name(chromosome, start, inputs.tokens.shape[1])
     predicted = ", ".join(f"{model.label} {model.probabilities[index]:.3f}" for model in models)
-    return figure(
-        to_svg(attribution_pair(tracks, logos, positions, name)),
-        f"{name}, quantile {quantile:g} of the signal. Predicted probability: {predicted}.",
-        f"Contribution of every base of {name} and logos around its summit, sequence {decode(bases)}",
-    )
+    return figure(svg, f"{name}, quantile {quantile:g} of the signal. Predicted probability: {predicted}.", alt)

@@ -12,7 +12,6 @@ from fprior import quickstart
 from fprior.data.dataset import open_dataset
 from fprior.quickstart_page import (
     CAUTION,
-    LOGO_WIDTH,
     MEASURES,
     Explained,
     Inputs,
@@ -21,6 +20,7 @@ from fprior.quickstart_page import (
     measures_section,
     peaks_section,
 )
+from fprior.report.peak_figure import LOGO_WIDTH
 from fprior.training.checkpoint import Checkpoints
 from fprior.training.log import read_log
 from fprior.training.state import init_state
