@@ -15,8 +15,8 @@ and another level with its own names: --config.simulate.gc_bias=0.02, --config.s
 --config.data.dataset=data/gc_bias_2; without the prior --config.prior.weight=0, and another --workdir.
 
 Time: training as configs/simulated_spi1.py for each model. The series with 3 seeds has 30 of them, by those times some
-two hours of training on two CPU cores, and measures each by DeepSHAP; interrupted, it goes on. Expected, by the paper's
-figure 5: without the prior, the product of G/C and A/T importance in the background falls with the bias; with the
+two hours of training on two CPU cores, and measures each by DeepSHAP; interrupted, it goes on. Expected: by the paper's
+figure 5, without the prior, the product of G/C and A/T importance in the background falls with the bias; with the
 prior it hardly does. Found here, with two seeds at 0 and 4 %: it falls alike with and without, see BUILD_NOTES.md.
 """
 
