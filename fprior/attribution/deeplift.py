@@ -25,6 +25,7 @@ from fprior.attribution import deeplift_rules
 from fprior.attribution.deeplift_nonlinear import nonlinear
 from fprior.attribution.deeplift_rules import is_elementwise, is_nonlinear
 from fprior.attribution.deeplift_tape import ENDS, Node, NoRuleError, Operation, Tape
+from fprior.attribution.scans import scan_operands
 from fprior.typing import AnyArray
 
 Rule = str | Callable[[Callable, jax.Array, jax.Array], jax.Array]
@@ -290,13 +291,14 @@ class _Walk:
     def _scan(self, params: Mapping[str, Any], operands: Sequence[Any], place: _Place, error: Callable) -> list:
         if params["length"] == 0:
             raise error("of length 0")
-        body, first, last = params["jaxpr"], params["num_consts"], params["num_consts"] + params["num_carry"]
-        constants, carry, xs = operands[:first], operands[first:last], operands[last:]
+        body, (fixed, carried) = params["jaxpr"], scan_operands(params)
+        last = fixed + carried
+        constants, carry, xs = operands[:fixed], operands[fixed:last], operands[last:]
         rows: list[Sequence[Any]] = [()] * params["length"]
         for i in reversed(range(len(rows))) if params["reverse"] else range(len(rows)):
             here = [self._moved(lambda x, i=i: lax.index_in_dim(x, i, keepdims=False), [x], error) for x in xs]
             results = self.run(body.jaxpr, body.consts, [*constants, *carry, *here], place)
-            carry, rows[i] = results[: params["num_carry"]], results[params["num_carry"] :]
+            carry, rows[i] = results[:carried], results[carried:]
         return [*carry, *(self._moved(lambda *ys: jnp.stack(ys), list(ys), error) for ys in zip(*rows, strict=True))]
 
     def _while(self, params: Mapping[str, Any], operands: Sequence[Any], place: _Place, error: Callable) -> list:

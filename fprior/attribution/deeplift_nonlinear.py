@@ -68,6 +68,13 @@ def _square(g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: 
     return at + ref
 
 
+def _one_minus_square(
+    g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params
+) -> jax.Array:
+    """Of the primitive that JAX has for the derivative of tanh from 0.12 on."""
+    return -(at + ref)
+
+
 def _sqrt(g: Callable, at: jax.Array, ref: jax.Array, g_at: jax.Array, g_ref: jax.Array, params: Params) -> jax.Array:
     return 1 / (g_at + g_ref)
 
@@ -86,6 +93,7 @@ SECANTS: dict[str, Callable] = {
     **dict.fromkeys(("cbrt", "digamma", "erf_inv", "lgamma", "tan"), _unknown),
     "integer_pow": _integer_pow,
     "log1p": _bends_at_minus_1,
+    "one_minus_square": _one_minus_square,
     "rsqrt": _rsqrt,
     "sqrt": _sqrt,
     "square": _square,

@@ -14,6 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, jaxpr_as_fun,
 from jaxtyping import Float
 
 from fprior.attribution.path import floating, scalars_of
+from fprior.attribution.scans import scan_operands
 from fprior.typing import AnyArray
 
 
@@ -162,7 +163,7 @@ class _GuidedReLU:
         return run
 
     def _scan(self, params: dict[str, Any], inputs: list[_Value]) -> list[_Value]:
-        fixed, carried = params["num_consts"], params["num_carry"]
+        fixed, carried = scan_operands(params)
         constants, rest = inputs[:fixed], [value.array for value in inputs[fixed:]]
         like = [*constants, *_as_values(rest)]
         run = self._on_arrays(params["jaxpr"].jaxpr, params["jaxpr"].consts, like)

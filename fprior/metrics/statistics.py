@@ -285,6 +285,8 @@ def _rank_sum(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     ranks = stats.rankdata(pooled)
     rank_sum = ranks[:n].sum()
     delta = float(2 * (rank_sum - n * (n + 1) / 2) / (n * m) - 1)
+    if (ranks == ranks[0]).all():  # SciPy says 1 or NaN, by its version
+        return 1.0, delta
     if math.comb(n + m, n) <= _ENUMERATED:
         groups = np.array(list(itertools.combinations(ranks, n)))
         return _two_sided(groups.sum(axis=1), rank_sum), delta
