@@ -44,7 +44,7 @@ from fprior.metrics.interpretability import (
 )
 from fprior.metrics.performance import binary_performance
 from fprior.metrics.profile import count_performance, profile_performance
-from fprior.metrics.statistics import describe
+from fprior.metrics.statistics import finite, spread
 from fprior.training.predict import contributions, predict
 
 OBJECTIVES = {"labels": "the summed logits", "profiles": "the weighted profile logits"}
@@ -173,7 +173,7 @@ def summarise(
         "split": config.evaluate.split,
         "tasks": list(dataset.tasks),
         "performance": {name: [finite(value) for value in values] for name, values in performance.items()},
-        "interpretability": {name: spread(values) for name, values in measures.items()},
+        "interpretability": {name: spread(values, "sequences") for name, values in measures.items()},
         "freq_limit": config.prior.freq_limit,
         "attribution": f"{'centred ' if config.evaluate.centred else ''}gradient × input of"
         f" {OBJECTIVES[config.model.outputs]}",
@@ -213,22 +213,6 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
     known = np.isfinite(values)
     totals, counts = np.where(known, values, 0).sum(axis=0), known.sum(axis=0)
     return np.divide(totals, counts, out=np.full(len(counts), np.nan), where=counts > 0)
-
-
-def spread(values: np.ndarray) -> dict[str, float | int | None]:
-    """Mean and standard error over the sequences that have a value, and how many have none."""
-    summary = describe(values)
-    return {
-        "mean": finite(summary.mean),
-        "standard_error": finite(summary.standard_error),
-        "sequences": int(summary.count),
-        "undefined": int(summary.undefined),
-    }
-
-
-def finite(value: float | np.ndarray) -> float | None:
-    """JSON has no NaN; what is undefined is null."""
-    return float(value) if np.isfinite(value) else None
 
 
 def format_value(value: Any) -> str:

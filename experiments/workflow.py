@@ -38,7 +38,7 @@ def main(config: ConfigDict, workdir: str | None) -> None:
     if config.num_models > 1:
         raise InputError(f"config.num_models (={config.num_models}) must be 1; experiments.compare is for several")
     path = Path(workdir)
-    if forbidden := set(",=") & set(workdir):
+    if forbidden := set(",=") & set(f"{path.absolute().name}{path}"):
         raise InputError(f"--workdir={workdir}: {' and '.join(sorted(forbidden))} cannot be in it; choose another")
     commands = [*ways_to_the_data(config), *ways_from_the_data(config, path)]
     for number, (name, arguments) in enumerate(commands, start=1):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fprior.metrics.statistics import describe, paired_test
+from fprior.metrics.statistics import describe, finite, paired_test, spread
 from fprior.report.figures import learning_curves, to_svg
 from fprior.report.page import MISSING, Section, figure, key_values, note, page, table
 from fprior.report.peak_figure import QUANTILES, chosen_peaks, locus_name, peak_svg
@@ -66,24 +66,10 @@ def _counts(model: Explained) -> str:
 
 def as_json(models: Sequence[Explained]) -> dict[str, Any]:
     """Every measure of every model; of those of attributions mean, standard error and numbers of peaks."""
-
-    def spread(values: np.ndarray) -> dict[str, float | int | None]:
-        summary = describe(values)
-        return {
-            "mean": _finite(summary.mean),
-            "standard_error": _finite(summary.standard_error),
-            "peaks": int(summary.count),
-            "undefined": int(summary.undefined),
-        }
-
     return {
-        "performance": {m.label: {name: _finite(value) for name, value in m.performance.items()} for m in models},
-        "interpretability": {m.label: {name: spread(m.measures[name]) for name in MEASURES} for m in models},
+        "performance": {m.label: {name: finite(value) for name, value in m.performance.items()} for m in models},
+        "interpretability": {m.label: {name: spread(m.measures[name], "peaks") for name in MEASURES} for m in models},
     }
-
-
-def _finite(value: float | np.ndarray) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def report(models: Sequence[Explained], inputs: Inputs, settings: Mapping[str, Any]) -> str:

@@ -62,6 +62,25 @@ def describe(values: np.ndarray) -> Summary:
     return Summary(mean, deviation, deviation / np.sqrt(np.maximum(count, 1)), count, len(values) - count)
 
 
+def spread(values: np.ndarray, of: str) -> dict[str, float | int | None]:
+    """What `describe` says of values `(N,)`, as JSON keeps it: `mean`, `standard_error`, `undefined`, and the count.
+
+    `of` is what the values are of, such as sequences: the name of the count.
+    """
+    summary = describe(values)
+    return {
+        "mean": finite(summary.mean),
+        "standard_error": finite(summary.standard_error),
+        of: int(summary.count),
+        "undefined": int(summary.undefined),
+    }
+
+
+def finite(value: float | np.ndarray) -> float | None:
+    """The number, or None for NaN and infinity, which JSON does not have."""
+    return float(value) if np.isfinite(value) else None
+
+
 def bootstrap_interval(
     values: np.ndarray, *, seed: int, confidence: float = 0.95, resamples: int = 2_000
 ) -> tuple[float, float]:

@@ -30,10 +30,12 @@ def table(tmp_path, *names: str) -> dict[str, dict]:
     return {row["name"]: row for row in json.loads(file.read_text())}
 
 
-def test_processes_that_are_stopped_and_go_on(tmp_path):
-    """The layout with the most that can go wrong; `test_sharding` has several devices, the slow test below all."""
-    row = table(tmp_path, "2 processes, one terminated")["2 processes, one terminated"]
-    assert row["mesh"] == "1 models × 2 data" and row["fits"]
+def test_layouts(tmp_path):
+    """The most different two: models that share devices, and processes that are stopped and go on."""
+    names = ["8 devices, 2 models, data on the host", "2 processes, one terminated"]
+    rows = table(tmp_path, *names)
+    assert [rows[name]["mesh"] for name in names] == ["2 models × 4 data", "1 models × 2 data"]
+    assert all(row["fits"] for row in rows.values())
 
 
 @pytest.mark.slow

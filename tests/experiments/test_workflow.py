@@ -84,6 +84,14 @@ def test_without_the_extra_motifs_are_left_out(tmp_path, command_line, monkeypat
     assert "motifs" not in dict(workflow.ways_from_the_data(default_config(), tmp_path))
 
 
+def test_name_that_the_page_cannot_take(tmp_path, monkeypatch):
+    """Said at once, not by the last command."""
+    (tmp_path / "a=b").mkdir()
+    monkeypatch.chdir(tmp_path / "a=b")
+    with pytest.raises(InputError, match="choose another"):
+        workflow.main(config_with(data__dataset="ctcf_gm12878"), ".")
+
+
 @pytest.mark.parametrize(
     ("workdir", "changes", "parts"),
     [
