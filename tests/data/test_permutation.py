@@ -10,9 +10,11 @@ from scipy import stats
 
 from fprior.data.permutation import permuted_index
 
+compiled = jax.jit(permuted_index, static_argnums=2)
+
 
 def permutation(seed: int, size: int) -> np.ndarray:
-    return np.asarray(permuted_index(keys(seed, size), jnp.arange(size), size))
+    return np.asarray(compiled(keys(seed, size), jnp.arange(size), size))
 
 
 def keys(seed: int, count: int) -> jax.Array:
@@ -49,7 +51,7 @@ def test_uniform(size):
     """Each element lands on each place equally often, and so does each pair of neighbours on each pair of places."""
     count = 4000
     many = jax.random.split(jax.random.key(20), count)
-    places = np.stack([permuted_index(many, jnp.full(count, index), size) for index in range(size)], axis=1)
+    places = np.stack([compiled(many, jnp.full(count, index), size) for index in range(size)], axis=1)
     for index in range(size):
         observed = np.bincount(places[:, index], minlength=size)
         assert stats.chisquare(observed).pvalue > 1e-4

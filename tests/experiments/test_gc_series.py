@@ -203,7 +203,7 @@ def gc_series(folder: Path, *arguments: str, workdir: str = "out", **options) ->
 def interrupted(folder) -> list[tuple[tiny.Outcome, list[str]]]:
     """Stopped in the middle of the second data set, then of the first measurement; what was there each time."""
     found = []
-    for place in ("data/.gc_0.2", "models/gc_0/none/seed_0/.evaluation_test"):
+    for place in ("data/.gc_0.2.", "models/gc_0/none/seed_0/.evaluation_test"):
         interrupt = tiny.Interrupt(signal.SIGTERM, 2, str(folder / "out" / place))
         outcome = gc_series(folder, *ASKED, interrupt=interrupt)
         found.append((outcome, sorted(str(p.relative_to(folder / "out")) for p in (folder / "out").rglob("*"))))

@@ -197,6 +197,7 @@ def test_data_on_the_host_give_the_same_bits(world, runs, tmp_path):
     assert_same_parameters(world, tmp_path / "run", runs["with"])
 
 
+@pytest.mark.slow
 def test_several_models_are_each_as_if_alone(world, tmp_path):
     gently = ("--config.train.epochs=1", "--config.train.learning_rate=1e-4")  # rounding has no time to grow
     succeed(world, "train", f"--workdir={tmp_path}/alone", *gently)

@@ -68,7 +68,7 @@ def test_data_on_the_host_give_the_same_bits(world, plain):
     assert_equal(world, train(world, "host", "--config.speed.placement=host"), plain, 0)
 
 
-@pytest.mark.parametrize("placement", ["device", "host"])
+@pytest.mark.parametrize("placement", ["device", pytest.param("host", marks=pytest.mark.slow)])
 def test_several_steps_in_a_call(world, plain, placement):
     """3 divides neither the 14 steps of an epoch nor the 5 between checkpoints. Killed, it ends in the same bits."""
     arguments = ["--config.speed.steps_per_call=3", f"--config.speed.placement={placement}"]
@@ -113,6 +113,7 @@ def test_each_of_several_models_is_what_it_is_alone(world, alone, how):
     assert all((run / f"seed_{seed}" / "evaluation_test.json").exists() for seed in (3, 4))
 
 
+@pytest.mark.slow
 def test_several_models_killed_between_their_checkpoints(world):
     arguments = ["--config.num_models=2", "--config.train.stop_after_epochs=0"]
     expected, run = train(world, "unharmed", *arguments), world.folder / "killed"
