@@ -1,5 +1,5 @@
 # make demo   own environment, installation, and the main job: about 7 minutes on two CPU cores
-# make test   the test suite in the same environment: about 16 minutes on two cores
+# make test   the test suite in the same environment: about 13 minutes on two cores
 # make docs   guide and reference, build/docs/index.html: about a minute, after Sphinx is installed there
 
 PYTHON ?= python3
