@@ -8,8 +8,6 @@ RUNS ?= runs/quickstart
 BIN = $(VENV)/bin
 # Most of the suite's time is XLA compiling programs that run once. Slow tests, and plain pytest, compile as users do.
 QUICKLY_COMPILED = JAX_DISABLE_MOST_OPTIMIZATIONS=1
-# In the order of folders, so that what comes last is short.
-IN_PARALLEL = --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .PHONY: demo test slow-test docs clean
 
@@ -26,11 +24,12 @@ test: $(VENV)/installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(QUICKLY_COMPILED) $(BIN)/python -m pytest $(IN_PARALLEL)
+	@# in the order of folders, so that what comes last is short
+	$(QUICKLY_COMPILED) $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 slow-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,notebook,docs]'
-	$(BIN)/python -m pytest -m 'slow or not slow' $(IN_PARALLEL)
+	$(BIN)/python -m pytest -m slow
 
 docs: $(VENV)/docs-installed
 	$(BIN)/python -m experiments.docs.figures
